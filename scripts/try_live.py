@@ -4,7 +4,7 @@
 
 FILM is played at its pace (some 30 s are enough, 60 for `rtsp`). Trials: `stall` (a stream that pauses for
 10 s), `cut-off` (one whose sender is killed, as a camera that is unplugged), `resize` (frames change their
-size), `reader` (a reader that goes away and comes back), `rtsp`, `udp` and `mjpeg` (60 s into a stream
+size), `reader` (a reader that goes away and comes back), `rtsp` and `udp` (60 s into a stream
 that another process reads), `interrupt` (Ctrl-C), `kill` (the recording of a killed session is played).
 """
 
@@ -120,7 +120,7 @@ def try_resize(film: Path, folder: Path) -> dict[str, object]:
 def read(address: str, kind: str, log: Path, seconds: float) -> subprocess.Popen[bytes]:
     """FFmpeg, which reads a stream and keeps its packets."""
     command = [FFMPEG, *QUIET]
-    options = {"rtsp": ["-rtsp_flags", "listen"], "mpjpeg": ["-f", "mpjpeg"]}.get(kind, [])
+    options = ["-rtsp_flags", "listen", "-listen_timeout", "60"] if kind == "rtsp" else []
     command += [*options, "-i", address, "-map", "0:v", "-t", str(seconds), "-c", "copy", str(log)]
     return subprocess.Popen(command)
 
@@ -146,15 +146,9 @@ def try_stream(film: Path, folder: Path, kind: str) -> dict[str, object]:
     address = {
         "rtsp": f"rtsp://127.0.0.1:{port}/dream",
         "udp": f"udp://127.0.0.1:{port}",
-        "mpjpeg": f"http://127.0.0.1:{port}/",
     }[kind]
-    if kind == "mpjpeg":  # This one serves; the others go to who listens.
-        session = play(str(film), "--to", address, "--seconds", "60")
-        time.sleep(14)
-        reader = read(address, kind, got, 58)
-    else:
-        reader = read(address, kind, got, 90)
-        session = play(str(film), "--to", address, "--seconds", "60")
+    reader = read(address, kind, got, 90)
+    session = play(str(film), "--to", address, "--seconds", "60")
     found = outcome(session)
     time.sleep(2)
     reader.send_signal(signal.SIGINT)
@@ -188,7 +182,6 @@ TRIALS: dict[str, Callable[[Path, Path], dict[str, object]]] = {
     "reader": try_reader,
     "rtsp": lambda film, folder: try_stream(film, folder, "rtsp"),
     "udp": lambda film, folder: try_stream(film, folder, "udp"),
-    "mjpeg": lambda film, folder: try_stream(film, folder, "mpjpeg"),
     "interrupt": lambda film, folder: try_end(film, folder, signal.SIGTERM),
     "kill": lambda film, folder: try_end(film, folder, signal.SIGKILL),
 }

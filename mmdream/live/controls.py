@@ -18,7 +18,7 @@ from mmdream.networks.registry import find_motif
 from mmdream.settings.schedule import AUTO, SCHEDULE_LIMITS, FrameSettings, Schedule
 from mmdream.settings.targets import parse_motifs
 
-PLAYED = ("strength", "depth", "habituation", "octaves", "octave_scale", "steps")
+ADJUSTABLE = ("strength", "depth", "habituation", "octaves", "octave_scale", "steps")
 """Numbers that may be turned."""
 WHOLE = ("octaves", "steps")
 MAX_TAP_SECONDS, MIN_TAP_SECONDS, TAPS = 2.0, 0.2, 4
@@ -65,7 +65,7 @@ class Controls:
 
     @property
     def motifs(self) -> tuple[str, ...]:
-        """Those that are climbed now, of the schedule or turned; none: the depth's rungs."""
+        """Those that are climbed now, of the schedule or turned; none: the depth's levels."""
         return self.schedule.motif_curve.names if self._motifs is None else self._motifs
 
     @property
@@ -108,10 +108,10 @@ class Controls:
                     find_motif(self._card, each)
             elif name == "beat":
                 beat = replace(beat, amount=_read("beat", value, 0, 1))
-            elif name in PLAYED:
+            elif name in ADJUSTABLE:
                 numbers[name] = None if value is None else _read(name, value, *SCHEDULE_LIMITS[name])
             else:
-                raise UserError(f"{name} cannot be turned; choose {', '.join(PLAYED)}, motif or beat")
+                raise UserError(f"{name} cannot be turned; choose {', '.join(ADJUSTABLE)}, motif or beat")
         return numbers, motifs, beat
 
     def tap(self, seconds: float, wall: float) -> None:
@@ -173,7 +173,7 @@ class Controls:
     def _keep(self, seconds: float, settings: FrameSettings) -> None:
         """What has changed since it was kept last; and which settings are not the schedule's any more."""
         original = self._original.at(seconds)
-        for name in (*PLAYED, "motif"):
+        for name in (*ADJUSTABLE, "motif"):
             value, usual = (_value_of(each, name) for each in (settings, original))
             kept = self._kept.setdefault(name, [])
             if kept and seconds <= kept[-1][0]:
@@ -186,7 +186,7 @@ class Controls:
     def write_take(self, path: Path, about: str) -> None:
         """Write what was not the schedule's as a schedule file, which `mmdream video --schedule` reads."""
         tables: dict[float, dict[str, Any]] = {}
-        for name in (*PLAYED, "motif"):
+        for name in (*ADJUSTABLE, "motif"):
             for seconds, value in self._kept.get(name, ()) if name in self._departed else ():
                 shown = (",".join(value) or AUTO) if isinstance(value, tuple) else value
                 key = tables.setdefault(round(seconds, 6), {"at": round(seconds, 6), "ease": "hold"})

@@ -17,16 +17,22 @@ BLOCK_SAMPLES = 1024
 RATE = 48_000
 
 
-def hear(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
+def read_microphone(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
     """Samples as they come, float32 [channel, sample], and their rate; `name` is a device's, or "default".
 
     Raises:
         UserError: it is not there, or another program uses it.
     """
-    return _hear_alsa(name) if sys.platform == "linux" else _hear_elsewhere(name)
+    return _read_alsa(name) if sys.platform == "linux" else _read_sounddevice(name)
 
 
-def _hear_alsa(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
+def check_microphone(name: str) -> None:
+    """Hear a moment of it; `UserError`: it is not there, or another program uses it."""
+    with closing(read_microphone(name)) as heard:
+        next(heard, None)
+
+
+def _read_alsa(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
     try:
         container = av.open(name, format="alsa")
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -36,7 +42,7 @@ def _hear_alsa(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
             yield to_float(frame), frame.sample_rate
 
 
-def _hear_elsewhere(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
+def _read_sounddevice(name: str) -> Generator[tuple[np.ndarray, int], None, None]:
     try:
         import sounddevice  # type: ignore[import-not-found]  # Not installed on Linux.
     except (ModuleNotFoundError, OSError) as error:

@@ -40,8 +40,9 @@ STREAM_FORMATS = {
     "srt": "mpegts",
     "udp": "mpegts",
     "tcp": "mpegts",
-    "http": "mpjpeg",
 }
+LISTENS = re.compile(r"[?&](listen=[12]|mode=listener)")
+"""An address on which a reader is waited for."""
 LOOPBACK = re.compile(r"/dev/video\d+")
 FRAGMENTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
 """An MP4 that can be played as far as it was written, whatever ended the writing."""
@@ -59,7 +60,7 @@ class Target:
     @property
     def codec(self) -> str:
         """FFmpeg's encoder of the picture."""
-        return {"mpjpeg": "mjpeg", "v4l2": "rawvideo"}.get(self.muxer, "libx264")
+        return {"v4l2": "rawvideo"}.get(self.muxer, "libx264")
 
     @property
     def takes_sound(self) -> bool:
@@ -79,7 +80,7 @@ def parse_stream(text: str) -> Target:
             f"--to {text}: write an address of {', '.join(STREAM_FORMATS)} such as rtsp://HOST:8554/dream, "
             "or /dev/videoN; a file goes with -o"
         )
-    options = {"rtsp": {"rtsp_transport": "tcp"}, "http": {"listen": "1"}}.get(scheme, {})
+    options = {"rtsp": {"rtsp_transport": "tcp"}}.get(scheme, {})
     return Target(text, STREAM_FORMATS[scheme], options)
 
 
@@ -194,7 +195,7 @@ class _Writer:
         self, target: Target, size: tuple[int, int], rate: float, sound: tuple[int, int] | None
     ) -> None:
         limits: Any = {} if target.is_file else {"timeout": (OPEN_SECONDS, OPEN_SECONDS)}
-        if target.options.get("listen"):
+        if LISTENS.search(target.place):
             limits = {}  # Whoever comes may take their time.
         self._container = av.open(
             target.place, "w", format=target.muxer, container_options=target.options, **limits
@@ -209,15 +210,13 @@ class _Writer:
         )
         context = stream.codec_context
         context.width, context.height = self._even
-        color = ColorSpace(default_matrix(height), target.codec == "mjpeg")
-        context.pix_fmt = "yuvj420p" if target.codec == "mjpeg" else "yuv420p"
-        context.colorspace, context.color_range = color.matrix, 2 if color.full_range else 1
+        color = ColorSpace(default_matrix(height), False)
+        context.pix_fmt = "yuv420p"
+        context.colorspace, context.color_range = color.matrix, 1
         context.time_base = stream.time_base = Fraction(1, TICKS)
         context.thread_count = 1
-        if target.codec == "mjpeg":
-            context.bit_rate = 8_000_000
         self._encode, self._video = make_rgb_encoder(color, "yuv420p"), stream
-        self._pixel_format, self._audio, self._layout = context.pix_fmt, None, ""
+        self._audio, self._layout = None, ""
         if sound is not None:
             self._layout = "mono" if sound[1] == 1 else "stereo"
             self._audio = self._container.add_stream("aac", rate=sound[0], layout=self._layout)
@@ -232,8 +231,6 @@ class _Writer:
             return
         width, height = self._even
         frame = self._encode(np.ascontiguousarray(item[:height, :width]))
-        if self._pixel_format == "yuvj420p":
-            frame = frame.reformat(format="yuvj420p", src_color_range=2, dst_color_range=2)
         stamp = max(round((seconds - self._origin) * TICKS), self._last + 1)
         frame.pts, frame.time_base, self._last = stamp, Fraction(1, TICKS), stamp
         self._container.mux(self._video.encode(frame))

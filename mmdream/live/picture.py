@@ -16,8 +16,8 @@ from mmdream.image.gradient import NO_GAINS, ChannelGains
 from mmdream.image.hints import shrink_look
 from mmdream.image.octaves import Size, make_detail_limiter
 from mmdream.live.controls import Controls
-from mmdream.live.quality import Pacer, Quality, make_ladder
-from mmdream.live.scan import CausalScan, Sight, measure_frame
+from mmdream.live.quality import Pacer, Quality, make_levels
+from mmdream.live.scan import CausalScan, FrameScan, measure_frame
 from mmdream.live.slots import Closed, LatestSlot
 from mmdream.live.source import FrameFitter, Picture
 from mmdream.media.video_reader import Frame
@@ -50,7 +50,7 @@ class FrameWork:
 
     frame: Frame
     arrived: float
-    sight: Sight
+    scan: FrameScan
     context: FrameContext
     quality: Quality
     is_skipped: bool
@@ -135,7 +135,7 @@ class PictureDreamer:
     ) -> None:
         self._recipe, self._network, self._dreamers = recipe, network, tuple(dreamers)
         self._controls, self._hints, self._fitter = controls, hints, fitter
-        self.pacer = Pacer(make_ladder(bool(dreamers)), 1 / rate)
+        self.pacer = Pacer(make_levels(bool(dreamers)), 1 / rate)
         self._scan, self._shots, self._number = CausalScan(), -1, 0
         self._previous: tuple[np.ndarray, Box] | None = None
         self._before_cut: tuple[np.ndarray, Box] | None = None
@@ -173,41 +173,41 @@ class PictureDreamer:
         pts = round(picture.seconds / CLOCK)
         frame = Frame(rgb, pts, CLOCK, self._number, pts * CLOCK)
         self._number += 1
-        sight = self._scan.look(frame)
-        if sight.kind == "cut":
+        scan = self._scan.scan(frame)
+        if scan.kind == "cut":
             self._shots += 1
             self.cuts.append(picture.seconds)
             self._before_cut, self._previous = self._previous, None
-        elif sight.kind == "back":
+        elif scan.kind == "back":
             self._shots += 1
             self.cuts.pop()
             self._previous = self._before_cut
         settings = self._controls.at(picture.seconds)
         dreamer = self._choose_dreamer(settings)
-        self._use_ladder(dreamer is not None)
+        self._use_levels(dreamer is not None)
         quality = self.pacer.quality
         size = self._working_size(quality)
-        previous = self._previous if self._previous and self._previous[1] == sight.shot.box else None
-        own = PassContext(settings, True, settings.strength * sight.presence, None, NO_GAINS)
+        previous = self._previous if self._previous and self._previous[1] == scan.shot.box else None
+        own = PassContext(settings, True, settings.strength * scan.presence, None, NO_GAINS)
         context = measure_frame(
-            frame, sight, size, None if previous is None else previous[0], (own,), quality.is_fine
+            frame, scan, size, None if previous is None else previous[0], (own,), quality.is_fine
         )
         if self._previous is not None and previous is None and context.small.size:
             context = replace(context, motion=_no_motion(context.small))
-        if context.small.size and sight.presence > 0:
-            self._previous = context.gray, sight.shot.box
+        if context.small.size and scan.presence > 0:
+            self._previous = context.gray, scan.shot.box
             if not settings.motifs:
                 self._hints.ask(self._shots, picture.seconds, rgb)
                 hinted = self._hints.gains(self._shots, picture.seconds, context.small.shape[:2])
                 context = replace(context, passes=(replace(own, hinted=hinted),))
         age = 0 if self._state is None else self._state[0].age
-        rests = sight.is_still and age > SETTLED_AGE and frame.index % STILL_EVERY != 0
+        rests = scan.is_still and age > SETTLED_AGE and frame.index % STILL_EVERY != 0
         skips = quality.every > 1 and frame.index % quality.every != 0 and age > 1
-        return FrameWork(frame, picture.arrived, sight, context, quality, skips, rests)
+        return FrameWork(frame, picture.arrived, scan, context, quality, skips, rests)
 
     def ascend(self, work: FrameWork) -> None:
         """Dream a frame on from the state of the last one; to be called in order."""
-        context, kind = work.context, work.sight.kind
+        context, kind = work.context, work.scan.kind
         if kind == "cut":
             self._state_before, self._state = self._state, None
         elif kind == "back":
@@ -242,17 +242,17 @@ class PictureDreamer:
     def _choose_dreamer(self, settings: FrameSettings) -> Dreamer | None:
         return next((each.dreamer for each in self._dreamers if each.was_taught(settings)), None)
 
-    def _use_ladder(self, has_dreamer: bool) -> None:
+    def _use_levels(self, has_dreamer: bool) -> None:
         """What no dreamer was taught is climbed at any quality."""
         if has_dreamer != self._has_dreamer:
             self._has_dreamer = has_dreamer
-            ladder = make_ladder(has_dreamer)
-            self.pacer = Pacer(ladder, self.pacer.budget, min(self.pacer.rung, len(ladder) - 1))
+            levels = make_levels(has_dreamer)
+            self.pacer = Pacer(levels, self.pacer.budget, min(self.pacer.level, len(levels) - 1))
 
     def _pipeline(self, work: FrameWork) -> FramePipeline:
         """What dreams a frame of its quality."""
         dreamer = self._choose_dreamer(work.context.passes[0].settings)
-        if work.sight.kind != "cut" and work.quality.engine == "ascent":
+        if work.scan.kind != "cut" and work.quality.engine == "ascent":
             dreamer = None
         if id(dreamer) not in self._renderers:
             self._renderers[id(dreamer)] = (

@@ -15,6 +15,7 @@ from mmdream.core.files import check_output_file, output_workspace
 from mmdream.image.feedforward import load_dreamer
 from mmdream.image.hints import measure_departures
 from mmdream.live.controls import Controls
+from mmdream.live.microphone import check_microphone
 from mmdream.live.outputs import RECORDING_SUFFIXES, parse_stream, recording_target
 from mmdream.live.picture import TRACED_SIZE, HintWatcher, PictureDreamer, TaughtDreamer
 from mmdream.live.report import LiveReport
@@ -75,6 +76,8 @@ def play_live(
     read or written.
     """
     output = check_live(recipe, settings, output, overwrite)
+    if settings.microphone is not None:
+        check_microphone(settings.microphone)
     source = open_source(name, not settings.no_sound and settings.microphone is None)
     with source.passing_over():
         network = load_image_network(recipe, sink)
@@ -162,6 +165,6 @@ def describe(
     sound = "with its sound" if source.has_sound else "without sound"
     how = "ascent and a dreamer" if dreamers else "ascent alone: this network was never taught a dreamer"
     sink.say(
-        f"{source.name}: {session.rate:g} frames a second, {sound}; by {how}. What is played depends on the "
-        "clock: the same settings give another dream each time"
+        f"{source.name}: {session.rate:.3g} frames a second, {sound}; by {how}. What is played depends on "
+        "the clock: the same settings give another dream each time"
     )

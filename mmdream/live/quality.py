@@ -1,4 +1,4 @@
-"""How much work a frame may be: a ladder of qualities, and who climbs it by the clock."""
+"""How much work a frame may be: a levels of qualities, and who climbs it by the clock."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ MOST_GROWTH = 2.5
 """Of a time over the mean: what takes much longer once (a network is traced) says nothing of the next."""
 FULL_SHARE, ROOM_SHARE = 0.92, 0.74
 """Of a frame's time: a stage that takes more than the first gives way; one that would take less than the
-second on the next rung goes up."""
+second on the next level goes up."""
 PATIENCE, SETTLED = 3, 30
 """Frames that have to be too slow before quality falls, and frames of one quality before it rises."""
+FORGIVEN = 0.3
+"""Of a frame that was too slow, by one that was not: every fourth may not be late for long."""
 FORGET = 600
-"""Frames after which a rung that was too slow is tried again."""
+"""Frames after which a level that was too slow is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +32,43 @@ class Quality:
     every: int = 1
     """One frame in so many is climbed; the others only move what is there."""
 
+    def __str__(self) -> str:
+        """In a few words: "feedforward at 72%"."""
+        rest = f", one frame in {self.every}" if self.every > 1 else ""
+        return f"{self.engine} at {self.scale:.0%}{rest}"
+
 
 SCALES = (1.0, 0.85, 0.72, 0.6, 0.5, 0.42)
-"""Sides: a rung down saves about a quarter."""
+"""Sides: a level down saves about a quarter."""
 
 
-def make_ladder(has_dreamer: bool) -> tuple[Quality, ...]:
+def make_levels(has_dreamer: bool) -> tuple[Quality, ...]:
     """Qualities, the best first."""
-    ladder = [Quality("ascent", 1.0)]
+    levels = [Quality("ascent", 1.0)]
     engine: Literal["ascent", "feedforward"] = "feedforward" if has_dreamer else "ascent"
-    ladder += [Quality(engine, scale, scale == 1) for scale in SCALES[0 if has_dreamer else 1 :]]
-    return (*ladder, Quality(engine, SCALES[-1], False, 2), Quality(engine, SCALES[-1], False, 4))
+    levels += [Quality(engine, scale, scale == 1) for scale in SCALES[0 if has_dreamer else 1 :]]
+    return (*levels, Quality(engine, SCALES[-1], False, 2), Quality(engine, SCALES[-1], False, 4))
 
 
 @dataclass
 class Pacer:
-    """Chooses a rung of the ladder for each frame, so that its slowest stage keeps up with the rate."""
+    """Chooses a level of the levels for each frame, so that its slowest stage keeps up with the rate."""
 
-    ladder: tuple[Quality, ...]
+    levels: tuple[Quality, ...]
     budget: float
     """Seconds of a frame."""
-    rung: int = 1
+    level: int = 1
     _stages: dict[str, float] = field(default_factory=dict)
     _known: dict[int, tuple[float, int]] = field(default_factory=dict)
-    """Seconds of the slowest stage on each rung, and at which frame that was."""
-    _slow: int = 0
+    """Seconds of the slowest stage on each level, and at which frame that was."""
+    _slow: float = 0.0
     _frames: int = 0
     _since: int = 0
 
     @property
     def quality(self) -> Quality:
         """What is to be done for the next frame."""
-        return self.ladder[self.rung]
+        return self.levels[self.level]
 
     @property
     def slowest(self) -> float:
@@ -79,22 +86,23 @@ class Pacer:
         """Decide again, once a frame; `is_late`: one had to be dropped, or came too late to be shown."""
         self._frames += 1
         self._since += 1
-        self._known[self.rung] = self.slowest, self._frames
-        self._slow = self._slow + 1 if is_late or self.slowest > FULL_SHARE * self.budget else 0
-        if self._slow >= PATIENCE and self.rung + 1 < len(self.ladder):
-            # Far too slow: as many rungs at once as the time asks for.
+        self._known[self.level] = self.slowest, self._frames
+        is_slow = is_late or self.slowest > FULL_SHARE * self.budget
+        self._slow = self._slow + 1 if is_slow else max(0.0, self._slow - FORGIVEN)
+        if self._slow >= PATIENCE and self.level + 1 < len(self.levels):
+            # Far too slow: as many levels at once as the time asks for.
             falls = 2 if self.slowest > 1.5 * self.budget else 1
-            self._go_to(min(self.rung + falls, len(self.ladder) - 1))
-        elif self._since > SETTLED and self.rung and self._fits(self.rung - 1):
-            self._go_to(self.rung - 1)
+            self._go_to(min(self.level + falls, len(self.levels) - 1))
+        elif self._since > SETTLED and self.level and self._fits(self.level - 1):
+            self._go_to(self.level - 1)
 
-    def _fits(self, rung: int) -> bool:
-        known, when = self._known.get(rung, (0.0, -FORGET))
+    def _fits(self, level: int) -> bool:
+        known, when = self._known.get(level, (0.0, -FORGET))
         if self._frames - when < FORGET:
             return known < ROOM_SHARE * self.budget
-        growth = 1.3 if self.ladder[rung].engine == self.quality.engine else 2.0
+        growth = 1.3 if self.levels[level].engine == self.quality.engine else 2.0
         return self.slowest * growth < ROOM_SHARE * self.budget
 
-    def _go_to(self, rung: int) -> None:
-        self.rung, self._slow, self._since = rung, 0, 0
+    def _go_to(self, level: int) -> None:
+        self.level, self._slow, self._since = level, 0.0, 0
         self._stages.clear()

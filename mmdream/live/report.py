@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class LiveMeter:
         self.began = 0.0
         """Second of the source of the first frame."""
         self.sound_delays = array("d")
-        self.rungs: dict[str, int] = defaultdict(int)
+        self.levels: dict[str, int] = defaultdict(int)
         """Frames of each quality."""
 
     @contextmanager
@@ -46,7 +46,7 @@ class LiveMeter:
         self.delays.append(now - arrived)
         self.shown.append(now)
         self.strengths.append(strength)
-        self.rungs[quality] += 1
+        self.levels[quality] += 1
 
     def recent(self, seconds: float = 2.0) -> tuple[float, float]:
         """Rate and median delay of the last seconds."""
@@ -89,6 +89,49 @@ class LiveReport:
     ended: str
     """Why it ended."""
 
+    @classmethod
+    def measure(
+        cls,
+        meter: LiveMeter,
+        source: str,
+        ended: str,
+        *,
+        output: Path | None,
+        take: Path | None,
+        cuts: tuple[float, ...],
+        dropped: int,
+        not_recorded: int,
+        not_sent: int,
+    ) -> Self:
+        """What a meter has come to."""
+        delays = np.array(meter.delays) if len(meter.delays) else np.zeros(1)
+        tenth = max(1, len(delays) // 10)
+        span = meter.shown[-1] - meter.shown[0] if len(meter.shown) > 1 else 0.0
+
+        def percentile(values: np.ndarray, percent: int) -> float:
+            return float(np.percentile(values, percent)) if len(values) else 0.0
+
+        return cls(
+            source=source,
+            output=output,
+            take=take,
+            frames=len(meter.shown),
+            began=meter.began,
+            seconds=span,
+            dropped=dropped,
+            not_recorded=not_recorded,
+            not_sent=not_sent,
+            delays=(percentile(delays, 50), percentile(delays, 95)),
+            late_delays=(percentile(delays[:tenth], 95), percentile(delays[-tenth:], 95)),
+            jitter=percentile(np.abs(delays - np.median(delays)), 95),
+            sound_delay=percentile(np.array(meter.sound_delays), 95),
+            strength=float(np.mean(meter.strengths)) if len(meter.strengths) else 0.0,
+            cuts=cuts,
+            shares={name: seconds / max(span, 1e-6) for name, seconds in meter.seconds.items()},
+            qualities=dict(meter.levels),
+            ended=ended,
+        )
+
     @property
     def rate(self) -> float:
         """Frames a second that went out."""
@@ -104,21 +147,21 @@ class LiveReport:
         if self.sound_delay:
             found.append(f"  sound {1000 * self.sound_delay:.0f} ms behind (p95)")
         parts = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
-        found.append(f"  worked: {parts} of the time; quality: {self._told_qualities()}")
+        found.append(f"  worked: {parts} of the time; quality: {self._describe_qualities()}")
         if self.output is not None:
-            found.append(f"  recorded: {self.output}" + self._told_lost(self.not_recorded))
+            found.append(f"  recorded: {self.output}" + self._describe_lost(self.not_recorded))
         if self.not_sent:
             found.append(f"  {self.not_sent} frames found no reader")
         if self.take is not None:
             found.append(f"  take: {self.take}; render it: mmdream video SOURCE --schedule {self.take}")
         return found
 
-    def _told_qualities(self) -> str:
+    def _describe_qualities(self) -> str:
         total = max(sum(self.qualities.values()), 1)
         return ", ".join(f"{name} {count / total:.0%}" for name, count in self.qualities.items())
 
     @staticmethod
-    def _told_lost(count: int) -> str:
+    def _describe_lost(count: int) -> str:
         return f" ({count} frames came too fast for the disk)" if count else ""
 
     def as_json(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class FrameScan:
     """What was seen of a frame."""
 
     kind: FrameKind
@@ -87,7 +87,7 @@ class CausalScan:
         """Behind a break: the last frame before it, its shot, when, and by how much it broke."""
         self._level, self._peak, self._steady = 0.0, 0.0, 0
 
-    def look(self, frame: Frame) -> Sight:
+    def scan(self, frame: Frame) -> FrameScan:
         """Look at the next frame."""
         (thumbnail,) = make_thumbnails([frame])
         number, last = frame.index, self._last
@@ -95,7 +95,7 @@ class CausalScan:
         box = _find_box(thumbnail)
         if last is None:
             self._shot = Shot(number, ENDLESS, box)
-            return Sight("cut", self._shot, self._light(None, thumbnail), False)
+            return FrameScan("cut", self._shot, self._light(None, thumbnail), False)
         change = measure_change(last, thumbnail)
         previous, self._difference = self._difference, change.difference
         if self._before is not None:
@@ -107,17 +107,17 @@ class CausalScan:
                 alike = back.difference < FLAT_CUT_DIFFERENCE if back.is_flat else back.trust > TRUST_BREAK
                 if alike and back.difference < FLASH_RETURN_RATIO * broken:
                     self._before, self._shot = None, shot
-                    return Sight("back", shot, self._light(None, thumbnail), False)
+                    return FrameScan("back", shot, self._light(None, thumbnail), False)
         sudden = change.difference >= max(FLAT_CUT_DIFFERENCE, SUDDEN_RATIO * previous)
         if sudden if change.is_flat else change.is_break:
             self._before = last, self._shot, number, change.difference
             self._shot = Shot(number, ENDLESS, box)
-            return Sight("cut", self._shot, self._light(None, thumbnail), False)
+            return FrameScan("cut", self._shot, self._light(None, thumbnail), False)
         light = self._light(last, thumbnail)
         if (wider := union_box(self._shot.box, box)) != self._shot.box:
             self._shot = replace(self._shot, box=wider)
         still = change.difference < min(STILL_DIFFERENCE, NOISE_DIFFERENCE) and not thumbnail.repeated
-        return Sight("on", self._shot, light, still)
+        return FrameScan("on", self._shot, light, still)
 
     def _light(self, last: Thumbnail | None, thumbnail: Thumbnail) -> float:
         """The light by all gains since it was brightest; steady light becomes the whole."""
@@ -158,7 +158,7 @@ def _find_box(thumbnail: Thumbnail) -> Box:
 
 def measure_frame(
     frame: Frame,
-    sight: Sight,
+    scan: FrameScan,
     size: Size,
     previous: np.ndarray | None,
     passes: tuple[PassContext, ...],
@@ -168,24 +168,24 @@ def measure_frame(
 
     Args:
         frame: as it came.
-        sight: what was seen of it.
+        scan: what was seen of it.
         size: height, width that the whole frame is dreamed at.
         previous: `FrameContext.gray` of the last frame that was dreamed, of any size; None: there is none.
         passes: what each pass is to do.
         is_fine: measure the flow as finely as for a film; else on half of the working resolution.
     """
-    small = shrink_to_working_size(frame.rgb, sight.shot, size)
-    inner = crop_to_shot(frame.rgb, sight.shot)
+    small = shrink_to_working_size(frame.rgb, scan.shot, size)
+    inner = crop_to_shot(frame.rgb, scan.shot)
     gray = shrink_to_flow_size(inner, small) if is_fine or not small.size else to_gray(small)
     motion: OpticalFlow | None = None
-    if previous is not None and sight.kind != "cut" and sight.presence > 0 and small.size:
+    if previous is not None and scan.kind != "cut" and scan.presence > 0 and small.size:
         motion = measure_flow(_resize_gray(previous, gray), gray, small)
     return FrameContext(
         frame.index,
         Fraction(frame.seconds),
-        sight.shot,
-        sight.light,
-        sight.presence,
+        scan.shot,
+        scan.light,
+        scan.presence,
         small,
         gray,
         motion,

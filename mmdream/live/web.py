@@ -23,7 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mmdream import __version__
 from mmdream.core.errors import UserError
-from mmdream.live.controls import PLAYED
+from mmdream.live.controls import ADJUSTABLE
 from mmdream.live.session import LiveSession
 from mmdream.live.sound import SoundBlock
 from mmdream.settings.definition import title_of
@@ -37,7 +37,7 @@ MAX_WAITING_SOUNDS = 32
 PICTURE, SOUND = b"P", b"S"
 """What a message of bytes begins with; then come the seconds, float64, and of a sound its rate and channels,
 both uint32, all of little end first; then a JPEG file, or int16 [sample, channel]."""
-TOLD_SECONDS = 0.25
+STATE_SECONDS = 0.25
 
 
 class Page:
@@ -46,27 +46,27 @@ class Page:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[_Listener] = set()
-        self._told = 0.0
+        self._sent_at = 0.0
         self.session: LiveSession | None = None
         self.ready = threading.Event()
 
     def show_picture(self, seconds: float, jpeg: bytes) -> None:
         """See `Viewer`."""
-        self._tell("picture", PICTURE + struct.pack("<d", seconds) + jpeg)
+        self._send("picture", PICTURE + struct.pack("<d", seconds) + jpeg)
 
     def play_sound(self, block: SoundBlock) -> None:
         """See `Viewer`."""
         levels = np.rint(np.clip(block.samples.T, -1, 1) * 32767).astype("<i2")
         head = struct.pack("<dII", block.seconds, block.rate, levels.shape[1])
-        self._tell("sound", SOUND + head + levels.tobytes())
+        self._send("sound", SOUND + head + levels.tobytes())
 
-    def tell(self, state: dict[str, Any]) -> None:
+    def show_state(self, state: dict[str, Any]) -> None:
         """See `Viewer`."""
-        if time.monotonic() - self._told >= TOLD_SECONDS:
-            self._told = time.monotonic()
-            self._tell("state", json.dumps(state))
+        if time.monotonic() - self._sent_at >= STATE_SECONDS:
+            self._sent_at = time.monotonic()
+            self._send("state", json.dumps(state))
 
-    def _tell(self, kind: str, message: bytes | str) -> None:
+    def _send(self, kind: str, message: bytes | str) -> None:
         if self._loop is not None and self._listeners:
             with suppress(RuntimeError):  # The server has ended.
                 self._loop.call_soon_threadsafe(self._put, kind, message)
@@ -151,13 +151,13 @@ def make_app(page: Page, port: int, token: str) -> Guard:
                 "high": min(SCHEDULE_LIMITS[name][1], MAX_SLIDERS.get(name, 1e9)),
                 "step": 1 if name in ("octaves", "steps") else 0.01, "value": getattr(now, name),
             }
-            for name in PLAYED
+            for name in ADJUSTABLE
         ]  # fmt: skip
         motifs = list(playing.controls.known_motifs)
         return {"version": __version__, "fields": fields, "motifs": motifs, **playing.state()}
 
     def turn(given: dict[str, Any]) -> Any:
-        session().turn(given)
+        session().change_settings(given)
         return session().controls.state()
 
     def tap(given: dict[str, Any]) -> Any:

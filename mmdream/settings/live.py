@@ -33,7 +33,7 @@ class LiveSettings:
     )
     to: str | None = setting(
         None,
-        "Also send it to an rtsp://, rtmp://, srt://, udp://, tcp:// or http:// address, or /dev/videoN.",
+        "Also send it to an rtsp://, rtmp://, srt://, udp:// or tcp:// address, or into /dev/videoN.",
         LIVE,
         "ADDRESS",
     )

@@ -46,7 +46,7 @@ class Audience:
         """See `Viewer`."""
         self.sounds.append(block)
 
-    def tell(self, state: dict[str, Any]) -> None:
+    def show_state(self, state: dict[str, Any]) -> None:
         """See `Viewer`."""
 
     def watch(

@@ -16,7 +16,7 @@ from mmdream import Schedule
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
 from mmdream.live.controls import Controls
-from mmdream.live.quality import FORGET, Pacer, make_ladder
+from mmdream.live.quality import FORGET, Pacer, make_levels
 from mmdream.live.scan import CausalScan
 from mmdream.live.slots import Closed, LatestSlot
 from mmdream.live.sound import SoundBlock, SoundDreamer
@@ -64,23 +64,23 @@ def run_pacer(pacer: Pacer, frames: int, seconds_at_full: float) -> None:
 
 @pytest.mark.parametrize("has_dreamer", [True, False])
 def test_quality_falls_until_the_clock_is_held_and_rises_again(has_dreamer: bool) -> None:
-    pacer = Pacer(make_ladder(has_dreamer), 1 / 25)
+    pacer = Pacer(make_levels(has_dreamer), 1 / 25)
     run_pacer(pacer, 100, 0.005)
-    assert pacer.rung == 0
+    assert pacer.level == 0
     run_pacer(pacer, 60, 0.1)
-    fallen = pacer.rung
+    fallen = pacer.level
     assert fallen > 1
     assert pacer.slowest <= pacer.budget
-    # It does not swing between two rungs.
+    # It does not swing between two levels.
     run_pacer(pacer, 200, 0.1)
-    assert abs(pacer.rung - fallen) <= 1
+    assert abs(pacer.level - fallen) <= 1
     run_pacer(pacer, 2 * FORGET + 400, 0.005)
-    assert pacer.rung == 0
+    assert pacer.level == 0
     # A network that is traced once is no slow machine.
     pacer.note("dream", 3.0, pacer.quality)
     pacer.advance(is_late=True)
     run_pacer(pacer, 50, 0.005)
-    assert pacer.rung == 0
+    assert pacer.level == 0
 
 
 @pytest.fixture
@@ -163,12 +163,12 @@ def test_cuts_are_seen_as_in_a_whole_film_and_flashes_are_taken_back() -> None:
     images = make_frames()
     frames = to_frames(images)
     scan = CausalScan()
-    kinds = [scan.look(frame).kind for frame in frames]
+    kinds = [scan.scan(frame).kind for frame in frames]
     cuts = [number for number, kind in enumerate(kinds) if kind == "cut"]
     assert cuts == [shot.first for shot in scan_frames(frames).shots] == [0, 24]
     flash = [*images[:10], np.full_like(images[0], 250), *images[11:20]]
     scan = CausalScan()
-    kinds = [scan.look(frame).kind for frame in to_frames(flash)]
+    kinds = [scan.scan(frame).kind for frame in to_frames(flash)]
     assert (kinds[10], kinds[11], set(kinds[12:])) == ("cut", "back", {"on"})
 
 
@@ -176,17 +176,17 @@ def test_black_is_not_dreamed_and_a_fade_takes_the_dream_along() -> None:
     image = make_frames()[5]
     shares = [1.0] * 6 + [1 - k / 12 for k in range(13)] + [0.0] * 4
     scan = CausalScan()
-    sights = [scan.look(frame) for frame in to_frames([np.uint8(image * share) for share in shares])]
-    presences = [sight.presence for sight in sights]
+    scans = [scan.scan(frame) for frame in to_frames([np.uint8(image * share) for share in shares])]
+    presences = [scan.presence for scan in scans]
     assert presences[:6] == [1.0] * 6
     assert all(after <= before + 0.02 for before, after in itertools.pairwise(presences))
     assert presences[12] == pytest.approx(0.5, abs=0.15)
     assert presences[-1] == 0
-    assert [sight.kind for sight in sights[1:19]] == ["on"] * 18
-    assert sights[3].is_still
+    assert [scan.kind for scan in scans[1:19]] == ["on"] * 18
+    assert scans[3].is_still
     bars = np.zeros((120, 160, 3), np.uint8)
     bars[12:108] = image
-    assert CausalScan().look(to_frames([bars])[0]).shot.box == (12, 108, 0, 160)
+    assert CausalScan().scan(to_frames([bars])[0]).shot.box == (12, 108, 0, 160)
 
 
 @pytest.fixture(scope="module")

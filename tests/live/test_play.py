@@ -92,7 +92,7 @@ def test_what_is_turned_acts_and_is_kept_as_a_schedule(
     def turn(session: object, seconds: float) -> None:
         if seconds > 2.4 and not turned:
             turned["strength"] = seconds
-            session.turn({"strength": 0.0, "motif": "dog,eye"})  # type: ignore[attr-defined]
+            session.change_settings({"strength": 0.0, "motif": "dog,eye"})  # type: ignore[attr-defined]
 
     audience.on_picture = turn
     report = audience.watch(film, out, take=True, no_sound=True)
@@ -110,9 +110,9 @@ def test_what_is_turned_acts_and_is_kept_as_a_schedule(
     ]
     assert moved[1] < 0.5 * moved[0]
     with pytest.raises(UserError, match="no motif"):
-        audience.session.turn({"motif": "nothing-of-that-name"})  # type: ignore[union-attr]
+        audience.session.change_settings({"motif": "nothing-of-that-name"})  # type: ignore[union-attr]
     with pytest.raises(UserError, match="between 0 and 4"):
-        audience.session.turn({"strength": 40})  # type: ignore[union-attr]
+        audience.session.change_settings({"strength": 40})  # type: ignore[union-attr]
 
 
 def test_it_can_be_ended_and_what_was_recorded_stays(film: Path, audience: Audience, tmp_path: Path) -> None:
@@ -213,9 +213,10 @@ BAD = {
     ("/dev/video77",): "/dev/video77: there is no such camera; name another, a film, or an address",
     ("gopher://x/y",): "gopher://x/y: mmdream plays rtsp, rtmp, srt, udp, tcp, http, https addresses",
     ("tcp://127.0.0.1:1/",): "tcp://127.0.0.1:1/: cannot be opened (Connection refused)",
-    ("IN", "--to", "somewhere"): "--to somewhere: write an address of rtsp, rtmp, srt, udp, tcp, http",
+    ("IN", "--to", "somewhere"): "--to somewhere: write an address of rtsp, rtmp, srt, udp, tcp such as",
     ("IN", "--to", "/dev/video78"): "--to /dev/video78: there is no such device",
     ("IN", "-o", "out.gif"): "out.gif: cannot write .gif; use .mp4, .mov, .mkv",
+    ("IN", "--microphone", "nowhere"): "--microphone nowhere: cannot be opened",
     ("IN", "--take"): "--take keeps OUT.take.toml; name OUT with -o",
     ("IN", "--rate", "0"): "rate is 0; choose between 1 and 120",
     ("IN", "--motif", "unicorn"): 'dreamnet has no motif "unicorn"',
