@@ -35,7 +35,7 @@ ORDER = (
     {"jobs"},
     {"cluster"},
     {"api"},
-    {"cli"},
+    {"cli", "web"},
     {"studio"},
     {"live"},
     {"__main__"},

@@ -20,9 +20,16 @@ MIN_COMMON_SHARE = 0.4
 """Of the pixels; if two frames share fewer, neither is a copy of the other."""
 GROWTH, STEADY_FRAMES = 0.05, 12
 """Log of the contrast by which a fade grows within so many frames: slower is steady light, and noise."""
+FADE_GONE = 0.1
+"""Share of its picture below which a fade leaves nothing to dream on."""
 FADED, BROKEN_OFF = 0.75, 0.4
 """Light under which the first frame beside nothing, or beside a cut, belongs to a fade: the light of a scene
 changes, too."""
+
+
+def measure_presence(light: float) -> float:
+    """How much of a dream a fade leaves of a frame with a share of its picture's light, 0..1."""
+    return max(0.0, light - FADE_GONE) / (1 - FADE_GONE)
 
 
 def measure_gain(previous: np.ndarray, current: np.ndarray) -> float:

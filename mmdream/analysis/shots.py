@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
-from mmdream.analysis.fades import measure_gain, measure_light
+from mmdream.analysis.fades import measure_gain, measure_light, measure_presence
 from mmdream.analysis.optical_flow import FLAT_DEVIATION, measure_motion, warp_onto
 from mmdream.media.video_reader import Frame
 
@@ -50,8 +50,6 @@ first step of a fade is as large as the second."""
 FLASH_DIFFERENCE = 10.0
 FLASH_RETURN_RATIO = 0.35
 """After a flash the image is back: what remains of its change is under this share."""
-FADE_GONE = 0.1
-"""Share of its picture below which a fade leaves nothing to dream on."""
 
 FrameMark = Literal["start", "on", "flash"]
 """What a frame is to its shot: the first; more of it; unlike both sides, which are alike."""
@@ -98,7 +96,7 @@ class Scan:
 
     def presence(self, number: int) -> float:
         """How much of a frame is there, and of its dream: 1, and less the further it has faded, 0..1."""
-        return max(0.0, self.light[number] - FADE_GONE) / (1 - FADE_GONE)
+        return measure_presence(self.light[number])
 
     def to_bytes(self) -> bytes:
         """The scan as a safetensors file."""

@@ -47,6 +47,12 @@ SpectraPair = tuple[np.ndarray, np.ndarray]
 """Some frames of a sound and what a dream makes of them, complex64 [channel, frame, bin] each."""
 
 
+def make_gain_interpolation(stft: Stft) -> np.ndarray:
+    """From gains in the canvas's bands to gains of bins, float32 [band, bin], 0 at 0 Hz."""
+    low = np.minimum(stft.frequencies / MIN_GAIN_HZ, 1.0).astype(np.float32)
+    return make_band_interpolation(BAND_EDGES, stft) * low
+
+
 def apply_gains(
     context: ChunkContext,
     canvases: Iterable[tuple[int, np.ndarray]],
@@ -59,8 +65,7 @@ def apply_gains(
     `on_gain` takes the log gain as it is applied, float32 [voice, hop, band], nepers.
     """
     stft, frontend, invent = context.stft, context.frontend, context.settings.options.invent
-    to_bins = make_band_interpolation(BAND_EDGES, stft)
-    to_bins = to_bins * np.minimum(stft.frequencies / MIN_GAIN_HZ, 1.0).astype(np.float32)
+    to_bins = make_gain_interpolation(stft)
     excitation = Excitation(stft, context.settings.seed)
     begin, end = context.offset // stft.hop, (context.offset + context.source.n_samples) // stft.hop
     for first, canvas in canvases:

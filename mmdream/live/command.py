@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -27,8 +25,8 @@ from mmdream.live.report import LiveReport
 from mmdream.settings.definition import options
 from mmdream.settings.live import LiveSettings
 from mmdream.settings.recipe import Recipe
+from mmdream.web.listener import listen
 
-HOST = "127.0.0.1"
 LEFT_OUT = (
     "drive drive-sound bidirectional seams grain-set stereo phase invent sound-guide guide optimizer wander "
     "flatten engine grains"
@@ -68,22 +66,20 @@ def live(
     check_live(recipe, settings, result.output, result.overwrite)
     page, stop = Page(), threading.Event()
     listener = listen(settings.port)
-    port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
-    address = f"http://{HOST}:{port}/?token={token}"
     config = uvicorn.Config(
-        make_app(page, port, token), log_config=None, access_log=False, server_header=False,
+        make_app(page, listener.port, listener.token), log_config=None, access_log=False, server_header=False,
         date_header=False, ws="websockets-sansio", timeout_graceful_shutdown=1, lifespan="off",
     )  # fmt: skip
     server = uvicorn.Server(config)
 
     def on_ready(session: object) -> None:
         page.session = session  # type: ignore[assignment]
-        typer.echo(address, err=result.json)
+        typer.echo(listener.address, err=result.json)
         if not settings.no_browser:
-            webbrowser.open(address)
+            webbrowser.open(listener.address)
 
-    with listener, report_to_terminal(result.json) as sink:
-        serving = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    with listener.socket, report_to_terminal(result.json) as sink:
+        serving = threading.Thread(target=server.run, args=([listener.socket],), daemon=True)
         serving.start()
         try:
             report = run_until_stopped(
@@ -96,19 +92,6 @@ def live(
             server.should_exit = True
             serving.join(3)
     print_lines(report.lines(), report.as_json() if result.json else None)
-
-
-def listen(port: int) -> socket.socket:
-    """A socket on this machine alone; `UserError`: the port is taken."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise UserError(f"port {port}: {error.strerror}; choose another --port, or none") from error
-    return listener
 
 
 def run_until_stopped(work: Callable[[], LiveReport], stop: threading.Event) -> LiveReport:

@@ -114,7 +114,6 @@ class MediaOutput:
         self._is_closing = False
         self.dropped = 0
         self.error: UserError | None = None
-        self._writer: _Writer | None = None
         self._is_missed = False
         """A reader went away, or did not come."""
         self._thread = threading.Thread(target=self._run, name=f"output {target.muxer}", daemon=True)
@@ -142,8 +141,7 @@ class MediaOutput:
         lower_priority()
         while True:
             try:
-                self._writer = _Writer(self._target, self._size, self._rate, self._sound)
-                self._write_all(self._writer)
+                self._write_all(_Writer(self._target, self._size, self._rate, self._sound))
                 return
             except (av.FFmpegError, OSError, ValueError) as error:
                 why = str(getattr(error, "strerror", "") or error)

@@ -71,9 +71,7 @@ class TaughtDreamer:
     def was_taught(self, settings: FrameSettings) -> bool:
         """Whether it can dream these settings."""
         motifs = {name for name, share in settings.motifs if share}
-        if motifs:
-            return motifs <= set(self.card.motifs)
-        return not self.card.motifs and self.card.depths[0] <= settings.depth <= self.card.depths[1]
+        return self.card.was_taught(motifs, (settings.depth,))
 
 
 class HintWatcher:

@@ -19,7 +19,7 @@ from mmdream.live.microphone import check_microphone
 from mmdream.live.outputs import RECORDING_SUFFIXES, parse_stream, recording_target
 from mmdream.live.picture import TRACED_SIZE, HintWatcher, PictureDreamer, TaughtDreamer
 from mmdream.live.report import LiveReport
-from mmdream.live.session import LiveSession, Viewer
+from mmdream.live.session import LiveSession, Viewer, held_rate
 from mmdream.live.source import FrameFitter, LiveSource, open_source
 from mmdream.live.studio_link import StudioLink
 from mmdream.networks.dreamer_card import find_dreamers
@@ -96,9 +96,10 @@ def play_live(
             targets["stream"] = parse_stream(settings.to)
         hints = HintWatcher(hinted, recipe.seed)
         link = StudioLink(Path(name)) if source.is_file else None
-        session = LiveSession(source, recipe, settings, controls, sound_network, sink, viewer, targets, link)
-        dreamer = PictureDreamer(
-            recipe, network, dreamers, controls, hints, FrameFitter(source.orientation), session.rate
+        fitter, rate = FrameFitter(source.orientation), held_rate(source, settings)
+        dreamer = PictureDreamer(recipe, network, dreamers, controls, hints, fitter, rate)
+        session = LiveSession(
+            source, recipe, settings, controls, sound_network, sink, viewer, targets, link, dreamer, hints
         )
         session.prepare_sound(recipe.schedule.at(0.0).depth)
         describe(source, session, dreamers, sink)
@@ -106,7 +107,7 @@ def play_live(
         threading.Thread(target=_stop_when_asked, args=(session, stop), daemon=True).start()
         broke_off: UserError | None = None
         try:
-            session.run(dreamer, hints)
+            session.run()
         except UserError as error:
             broke_off = error
         if not len(session.meter.shown):

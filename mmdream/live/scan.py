@@ -14,16 +14,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from mmdream.analysis.fades import GROWTH, STEADY_FRAMES, measure_gain
+from mmdream.analysis.fades import GROWTH, STEADY_FRAMES, measure_gain, measure_presence
 from mmdream.analysis.optical_flow import FLAT_DEVIATION, OpticalFlow, to_gray
 from mmdream.analysis.shots import (
     BLACK_LEVEL,
     EMPTY_BOX,
-    FADE_GONE,
     FLASH_RETURN_RATIO,
     FLAT_CUT_DIFFERENCE,
     MAX_FLASH_FRAMES,
-    NOISE_DIFFERENCE,
     SUDDEN_RATIO,
     TRUST_BREAK,
     Box,
@@ -73,7 +71,7 @@ class FrameScan:
     @property
     def presence(self) -> float:
         """How much of its dream a fade leaves, 0..1."""
-        return max(0.0, self.light - FADE_GONE) / (1 - FADE_GONE)
+        return measure_presence(self.light)
 
 
 class CausalScan:
@@ -116,7 +114,7 @@ class CausalScan:
         light = self._light(last, thumbnail)
         if (wider := union_box(self._shot.box, box)) != self._shot.box:
             self._shot = replace(self._shot, box=wider)
-        still = change.difference < min(STILL_DIFFERENCE, NOISE_DIFFERENCE) and not thumbnail.repeated
+        still = change.difference < STILL_DIFFERENCE and not thumbnail.repeated
         return FrameScan("on", self._shot, light, still)
 
     def _light(self, last: Thumbnail | None, thumbnail: Thumbnail) -> float:

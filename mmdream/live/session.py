@@ -38,7 +38,12 @@ OUTPUT_CHANNELS = 2
 """Of the sound that is recorded and sent."""
 JPEG_QUALITY = 85
 WAITING_FRAMES = 16
-"""ReadyFrame frames that wait for their time."""
+"""Finished frames that wait for their time."""
+
+
+def held_rate(source: LiveSource, settings: LiveSettings) -> float:
+    """Frames a second that are to be held."""
+    return settings.rate or min(source.rate, USUAL_RATE)
 
 
 class Viewer(Protocol):
@@ -76,14 +81,16 @@ class LiveSession:
         sink: EventSink,
         viewer: Viewer,
         targets: dict[str, Target],
-        link: StudioLink | None = None,
+        link: StudioLink | None,
+        dreamer: PictureDreamer,
+        hints: HintWatcher,
     ) -> None:
-        """`targets` are a file ("file") and a stream ("stream"), where they are wanted."""
-        self._link = link
+        """`targets` are a file ("file") and a stream ("stream"), where they are asked for."""
+        self._link, self.dreamer, self._hints = link, dreamer, hints
         self._source, self._settings = source, settings
         self.controls, self._viewer = controls, viewer
         self._sink, self._targets = sink, targets
-        self.rate = settings.rate or min(source.rate, USUAL_RATE)
+        self.rate = held_rate(source, settings)
         self.meter = LiveMeter()
         self._incoming: LatestSlot[Picture] = LatestSlot()
         self._measured: LatestSlot[FrameWork] = LatestSlot()
@@ -115,13 +122,13 @@ class LiveSession:
         self._source.stop()
         self._incoming.close()
 
-    def run(self, dreamer: PictureDreamer, hints: HintWatcher) -> None:
+    def run(self) -> None:
         """Play; returns when all has gone out.
 
         Raises:
             UserError: what ended it, if that was an error.
         """
-        self.dreamer = dreamer
+        hints = self._hints
         jobs: list[tuple[str, Callable[[], None]]] = [
             ("feed", self._feed), ("measure", self._measure), ("ascend", self._ascend),
             ("finish", self._finish), ("present", self._present),
@@ -194,11 +201,9 @@ class LiveSession:
     def state(self) -> dict[str, Any]:
         """How it goes now."""
         rate, delay = self.meter.recent()
-        known = hasattr(self, "dreamer")
-        quality = self.dreamer.pacer.quality if known else None
         return {
             "seconds": self.now, "rate": rate, "delay": delay, "dropped": self._incoming.dropped,
-            "quality": None if quality is None else str(quality), "turned": self.controls.state(),
+            "quality": str(self.dreamer.pacer.quality), "turned": self.controls.state(),
         }  # fmt: skip
 
     def change_settings(self, values: dict[str, Any]) -> None:

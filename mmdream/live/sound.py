@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.signal
 
-from mmdream.audio.canvas import BAND_EDGES, N_BANDS, limit_canvas, smooth_gradient
+from mmdream.audio.canvas import N_BANDS, limit_canvas, smooth_gradient
 from mmdream.audio.chunks import ALIGN_HOPS
 from mmdream.audio.frontend import SpectrogramSlice, get_frontend
 from mmdream.audio.gradient import make_gradient, measure_energies
 from mmdream.audio.loudness import k_weighting
+from mmdream.audio.resynthesis import make_gain_interpolation
 from mmdream.audio.spectra import (
     HALF_WINDOW_HOPS,
     forward_stft,
     inverse_stft,
-    make_band_interpolation,
     make_stft,
 )
 from mmdream.core.rng import rng_for
@@ -87,8 +87,7 @@ class SoundDreamer:
         self.rate, self._begin, self._settings_at, self._seed = rate, begin, settings_at, seed
         self._frontend = get_frontend(network, rate, targets)
         self._stft = make_stft(rate)
-        interpolation = make_band_interpolation(BAND_EDGES, self._stft)
-        self._to_bins = interpolation * np.minimum(self._stft.frequencies / 20.0, 1.0).astype(np.float32)
+        self._to_bins = make_gain_interpolation(self._stft)
         self._columns_per_hop = self._stft.hop / self._frontend.stft.hop
         room = (PAST_HOPS + BLOCK_HOPS + AHEAD_HOPS + 4 * HALF_WINDOW_HOPS) * self._stft.hop
         self._samples = np.zeros((channels, room), np.float32)

@@ -207,13 +207,11 @@ def _make_item(frame: Any, seconds: float, arrived: float) -> Item:
 
 def to_float(frame: av.AudioFrame) -> np.ndarray:
     """A decoded stretch of sound as float32 [channel, sample], -1..1."""
-    values = frame.to_ndarray()
-    if values.dtype.kind in "iu":
-        middle = 128 if values.dtype.kind == "u" else 0
-        values = (values.astype(np.float32) - middle) / np.float32(2 ** (8 * values.dtype.itemsize - 1))
-    if frame.format.is_packed:
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    return np.ascontiguousarray(values, np.float32)
+    # Packed, see `media.audio_files`: of more than eight planes PyAV 18.1 crashes.
+    resampler = av.AudioResampler("flt", frame.layout, frame.sample_rate)
+    parts = [part.to_ndarray()[0] for part in resampler.resample(frame)]
+    packed = np.concatenate([*parts, np.zeros(0, np.float32)])
+    return np.ascontiguousarray(packed.reshape(-1, frame.layout.nb_channels).T)
 
 
 def open_source(name: str, with_sound: bool) -> LiveSource:

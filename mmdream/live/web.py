@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +27,8 @@ from mmdream.live.session import LiveSession
 from mmdream.live.sound import SoundBlock
 from mmdream.settings.definition import title_of
 from mmdream.settings.schedule import SCHEDULE_LIMITS
-from mmdream.studio.guard import Guard
+from mmdream.web.guard import Guard
+from mmdream.web.requests import read_body, read_json, refuse, wait_for_end
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 1 << 16
@@ -48,7 +48,6 @@ class Page:
         self._listeners: set[_Listener] = set()
         self._sent_at = 0.0
         self.session: LiveSession | None = None
-        self.ready = threading.Event()
 
     def show_picture(self, seconds: float, jpeg: bytes) -> None:
         """See `Viewer`."""
@@ -81,7 +80,7 @@ class Page:
         await socket.accept()
         listener = _Listener()
         self._listeners.add(listener)
-        gone = asyncio.create_task(_wait_for_end(socket))
+        gone = asyncio.create_task(wait_for_end(socket))
         try:
             while not gone.done():
                 changed = asyncio.create_task(listener.changed.wait())
@@ -121,12 +120,6 @@ class _Listener:
         return found
 
 
-async def _wait_for_end(socket: WebSocket) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):
-        while True:
-            await socket.receive_text()  # What a page says by its socket is not listened to.
-
-
 def make_app(page: Page, port: int, token: str) -> Guard:
     """The application of a live session, guarded."""
 
@@ -137,7 +130,7 @@ def make_app(page: Page, port: int, token: str) -> Guard:
 
     def answer(work: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:
         async def respond(request: Request) -> Response:
-            given = _read_json(await _read_body(request))
+            given = read_json(await read_body(request, MAX_BODY_BYTES))
             return JSONResponse(await run_in_threadpool(work, given))
 
         return respond
@@ -185,34 +178,9 @@ def make_app(page: Page, port: int, token: str) -> Guard:
         Route("/api/end", answer(end), methods=["POST"]),
         WebSocketRoute("/api/live", page.serve),
     ]
-    handlers: Any = {UserError: _refuse}
+    handlers: Any = {UserError: refuse}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), port, token)
 
 
 MAX_SLIDERS = {"octaves": 6, "steps": 20, "strength": 2, "octave_scale": 2}
 """Of what the sliders offer; keys and MIDI go as far."""
-
-
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    if request.method in ("GET", "HEAD"):
-        return b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise UserError("this request brings too much")
-    return bytes(body)
-
-
-def _read_json(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body or b"{}")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise UserError("this request holds no JSON object")
-    return found
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422)

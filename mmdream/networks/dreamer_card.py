@@ -7,7 +7,7 @@ A dreamer has a folder ``NAME.dreamer`` with a card, its weights and the report 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -51,6 +51,12 @@ class DreamerCard:
     def weights(self) -> Path:
         """The file of its weights."""
         return self.home / DREAMER_WEIGHTS
+
+    def was_taught(self, motifs: Collection[str], depths: Collection[float]) -> bool:
+        """Whether it can dream these motifs, or without any these depths."""
+        if motifs:
+            return set(motifs) <= set(self.motifs)
+        return not self.motifs and self.depths[0] <= min(depths) and max(depths) <= self.depths[1]
 
     def describe_teaching(self) -> str:
         """What it was taught, for a person."""

@@ -297,12 +297,8 @@ class FramePipeline:
             if settling:
                 step_scale = step_scale * np.float32(SETTLING_STEP_SCALE)
             steps = count_carried_steps(settings, carried.share, settling)
-            octave_passes = octaves.plan_carried_passes(
-                _octave_sizes(context, settings),
-                steps * carried.every,
-                age // carried.every,
-                carried.smoothing,
-            )
+            sizes, turn = _octave_sizes(context, settings), age // carried.every
+            octave_passes = octaves.plan_carried_passes(sizes, steps * carried.every, turn, carried.smoothing)
             asked = AscentRequest(
                 context.small, warped.detail, octave_passes, settings, context.seconds, step_scale,
                 state.fatigue, context.passes[number].hinted,

@@ -64,10 +64,9 @@ def choose_dreamer(card: NetworkCard, weights: Path | None, schedule: Schedule) 
         raise UserError(
             "--engine feedforward: no dreamer was taught motifs and auto in one film; take --engine ascent"
         )
-    fitting = [each for each in taught if motifs <= set(each.motifs) and bool(motifs) == bool(each.motifs)]
     depths = [depth for _, depth in to_curve("depth", schedule.depth).keys]
-    for each in fitting:
-        if motifs or (each.depths[0] <= min(depths) and max(depths) <= each.depths[1]):
+    for each in taught:
+        if each.was_taught(motifs, depths):
             return each
     wish = f"motif {','.join(sorted(motifs))}" if motifs else f"depth {min(depths):g}"
     known = " and ".join(each.describe_teaching() for each in taught)

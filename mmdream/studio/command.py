@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
 import threading
 import webbrowser
 from pathlib import Path
@@ -14,8 +12,7 @@ import typer
 from mmdream.cli.options import argument
 from mmdream.core.errors import UserError
 from mmdream.core.memory import return_freed_memory
-
-HOST = "127.0.0.1"
+from mmdream.web.listener import listen
 
 
 def studio(
@@ -38,21 +35,14 @@ def studio(
     return_freed_memory()
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name the one where your films lie")
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen()  # Who opens the address at once waits for the server.
-    except OSError as error:
-        raise UserError(f"port {port}: {error.strerror}; choose another --port, or none") from error
-    port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
-    app, address = make_app(folder, port, token), f"http://{HOST}:{port}/?token={token}"
+    listener = listen(port)
+    app = make_app(folder, listener.port, listener.token)
     settings = uvicorn.Config(
         app, log_level="error", access_log=False, server_header=False, date_header=False,
         ws="websockets-sansio", timeout_graceful_shutdown=2,
     )  # fmt: skip
-    typer.echo(address)
+    typer.echo(listener.address)
     if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
-    with listener:
-        uvicorn.Server(settings).run(sockets=[listener])
+        threading.Timer(0.5, webbrowser.open, [listener.address]).start()
+    with listener.socket:
+        uvicorn.Server(settings).run(sockets=[listener.socket])

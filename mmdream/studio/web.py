@@ -25,9 +25,10 @@ from mmdream.core.errors import UserError
 from mmdream.studio import form, gallery
 from mmdream.studio.film_folder import MAX_UPLOAD_BYTES
 from mmdream.studio.frames import MAX_HEIGHT
-from mmdream.studio.guard import Guard
 from mmdream.studio.network_choice import list_choices
 from mmdream.studio.studio import Studio
+from mmdream.web.guard import Guard
+from mmdream.web.requests import read_body, read_json, refuse, wait_for_end
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 16 << 20
@@ -58,7 +59,7 @@ class Listeners:
         await socket.accept()
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._queues.add(queue)
-        gone = asyncio.create_task(_wait_for_end(socket))
+        gone = asyncio.create_task(wait_for_end(socket))
         try:
             await socket.send_json(first)
             while not gone.done():
@@ -75,12 +76,6 @@ class Listeners:
             gone.cancel()
 
 
-async def _wait_for_end(socket: WebSocket) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):
-        while True:
-            await socket.receive_text()  # What a page says by its socket is not listened to.
-
-
 def make_app(folder: Path, port: int, token: str) -> Guard:
     """The application of a folder's studio, guarded; `UserError`: its project cannot be read."""
     listeners = Listeners()
@@ -88,7 +83,7 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
 
     def answer(work: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def respond(request: Request) -> Response:
-            request.state.body = await _read_body(request)
+            request.state.body = await read_body(request, MAX_BODY_BYTES)
             found = await run_in_threadpool(work, request)
             return found if isinstance(found, Response) else JSONResponse(found)
 
@@ -222,7 +217,7 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         Route("/api/jobs/{job}/{kind}", answer(job_file)),
         WebSocketRoute("/api/events", events),
     ]  # fmt: skip
-    handlers: Any = {UserError: _refuse, OSError: _refuse_disk, ValueError: _refuse_value}
+    handlers: Any = {UserError: refuse, OSError: _refuse_disk, ValueError: _refuse_value}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     return Guard(app, port, token)
 
@@ -254,27 +249,7 @@ def _number(request: Request, name: str, usual: float | None = None) -> float:
 
 
 def _json(request: Request) -> dict[str, Any]:
-    import json
-
-    try:
-        found = json.loads(request.state.body or b"{}")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise UserError("this request holds no JSON object")
-    return found
-
-
-async def _read_body(request: Request) -> bytes:
-    """What a request brings; `UserError`: more than `MAX_BODY_BYTES`."""
-    body = bytearray()
-    if request.method in ("GET", "HEAD"):
-        return b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise UserError("this request brings too much")
-    return bytes(body)
+    return read_json(request.state.body)
 
 
 async def _receive_file(request: Request, path: Path) -> None:
@@ -299,10 +274,6 @@ def _file(request: Request, path: Path, download: str | None = None) -> Response
     if request.headers.get("range", "").count(",") >= MAX_RANGES:
         return PlainTextResponse("ask for one range", 416)
     return FileResponse(path, filename=download)
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422)
 
 
 async def _refuse_disk(request: Request, error: Exception) -> Response:
