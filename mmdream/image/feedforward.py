@@ -30,9 +30,15 @@ STEPS_PER_PASS = 4
 FRAMES_PER_PASS = 2
 """Carried frames whose steps a dreamer takes together, in one of them: momentum spreads what comes of it."""
 
+CLIMBING_FRAMES = 3
+"""Likewise where its passes take turns with the gradient, a step of which takes about as long."""
+
 PASS_LENGTH, FULL_PASS_LENGTH = 0.7, 0.5
 """Of a pass over that of its steps one by one, which lead to and fro; of the passes of a frame in full, which
 lead the same way."""
+
+CLIMB_LENGTH = 0.5
+"""Likewise of one long step along the gradient, which changes what is there more than a dreamer does."""
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Pictures, float32 [h, w, 6], and channel weights, float32 [row, column, channel], see

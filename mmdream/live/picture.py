@@ -25,7 +25,9 @@ from mmdream.networks.dreamer_card import DreamerCard
 from mmdream.networks.network import Network
 from mmdream.render.frames import DetailLayer, FramePipeline
 from mmdream.render.hints import FilmHints, look_at_shot
-from mmdream.render.passes import BoundPass, DreamPass, FeedforwardPass
+from mmdream.render.passes.dream import DreamPass
+from mmdream.render.passes.feedforward import FeedforwardPass
+from mmdream.render.passes.load import BoundPass
 from mmdream.render.source import FrameContext, PassContext
 from mmdream.render.temporal import TemporalState, move_state
 from mmdream.settings.passes import Span
@@ -256,7 +258,7 @@ class PictureDreamer:
             self._renderers[id(dreamer)] = (
                 DreamPass(self._recipe, self._network)
                 if dreamer is None
-                else FeedforwardPass(self._recipe, self._network, dreamer=dreamer, climbs_first=False)
+                else FeedforwardPass(self._recipe, self._network, dreamer=dreamer, climbs=False)
             )
         bound = BoundPass(self._renderers[id(dreamer)], Span())
         return FramePipeline(self._recipe, (bound,), self._working_size(work.quality))

@@ -26,7 +26,9 @@ from mmdream.networks.dreamer_card import find_dreamers
 from mmdream.networks.network import Network
 from mmdream.render.hints import hinted_networks
 from mmdream.render.models import load_audio_network, load_image_network, locate_image_network
-from mmdream.render.passes import BoundPass, DreamPass, FeedforwardPass
+from mmdream.render.passes.dream import DreamPass
+from mmdream.render.passes.feedforward import FeedforwardPass
+from mmdream.render.passes.load import BoundPass
 from mmdream.settings.live import LiveSettings
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe

@@ -16,15 +16,8 @@ from mmdream.image.enlarge import enlarge_detail
 from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share, habituate
 from mmdream.media.video_reader import Frame
 from mmdream.render.hints import PassHints
-from mmdream.render.passes import (
-    AscentRequest,
-    BoundPass,
-    PassRenderer,
-    StepCallback,
-    Watch,
-    load_passes,
-    watch_nothing,
-)
+from mmdream.render.passes.load import BoundPass, load_passes
+from mmdream.render.passes.renderer import AscentRequest, PassRenderer, StepCallback, Watch, watch_nothing
 from mmdream.render.source import (
     FrameContext,
     OfflineScan,
@@ -301,7 +294,7 @@ class FramePipeline:
             octave_passes = octaves.plan_carried_passes(sizes, steps * carried.every, turn, carried.smoothing)
             asked = AscentRequest(
                 context.small, warped.detail, octave_passes, settings, context.seconds, step_scale,
-                state.fatigue, context.passes[number].hinted,
+                state.fatigue, context.passes[number].hinted, turn=turn,
             )  # fmt: skip
             gain = renderer.ascend(asked)
         limit = octaves.make_detail_limiter(context.small, self.recipe.color)

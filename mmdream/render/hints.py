@@ -25,7 +25,8 @@ from mmdream.image.objective import follows_hints
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.network import Network
-from mmdream.render.passes import BoundPass, DreamPass
+from mmdream.render.passes.dream import DreamPass
+from mmdream.render.passes.load import BoundPass
 from mmdream.settings.report import HintedMotifs
 
 KEY_SECONDS = Fraction(2)

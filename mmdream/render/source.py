@@ -19,7 +19,7 @@ from mmdream.image.gradient import NO_GAINS, ChannelGains
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame, read_frames
 from mmdream.render.hints import FilmHints, PassHints
-from mmdream.render.passes import BoundPass
+from mmdream.render.passes.load import BoundPass
 from mmdream.settings.schedule import FrameSettings
 
 PREROLL_FRAMES = 48

@@ -55,7 +55,7 @@ from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
 if TYPE_CHECKING:  # It brings TensorFlow in.
-    from mmdream.render.passes import PassRenderer
+    from mmdream.render.passes.renderer import PassRenderer
 
 MAX_CORNER_DISTANCE = 16.0
 """px that the view's corners may have moved on the canvas before the canvas is moved after them. It is moved
@@ -84,7 +84,7 @@ def render_zoom_video(
     start = _crop_to_size(read_start_image(source, recipe), recipe.size)
     locate_image_network(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.render.passes import load_passes
+    from mmdream.render.passes.load import load_passes
 
     (bound,) = load_passes(recipe, (start.shape[1], start.shape[0]), sink)
     audio_network = load_audio_network(recipe, sink) if zoom.with_sound else None
@@ -136,7 +136,7 @@ def dream_zoom_frames(
     the first second.
     """
     from mmdream.render.frames import count_carried_steps
-    from mmdream.render.passes import AscentRequest
+    from mmdream.render.passes.renderer import AscentRequest
 
     rate = zoom.rate
     size = start.shape[0], start.shape[1]

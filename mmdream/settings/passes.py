@@ -181,9 +181,9 @@ class Span:
 
 
 PASS_KINDS = {"dream": Targets, "style": Style}
-"""What a pass may be, and the class of its own settings; `mmdream.render.passes.RENDERERS` renders it. `Pass`
-holds them in the field of the kind's name, by which ``--pass`` and ``[[pass]]`` give the first of them; a
-pass that gives none is a dream."""
+"""What a pass may be, and the class of its own settings; `mmdream.render.passes.load.RENDERERS` renders it.
+`Pass` holds them in the field of the kind's name, by which ``--pass`` and ``[[pass]]`` give the first of
+them; a pass that gives none is a dream."""
 
 
 @checked

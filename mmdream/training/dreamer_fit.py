@@ -20,7 +20,8 @@ from mmdream.networks.dreamer_model import build_dreamer
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, variables_by_name
 from mmdream.render.models import load_image_network
-from mmdream.render.passes import DreamPass, FeedforwardPass
+from mmdream.render.passes.dream import DreamPass
+from mmdream.render.passes.feedforward import FeedforwardPass
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.schedule import MotifCurve, Schedule
 from mmdream.training.clips import draw_clip
@@ -110,8 +111,8 @@ class SampleStore:
             schedule = replace(schedule, habituation=float(rng.uniform(0.2, 1)))
         by_ascent = rng.random() >= own_share
         recorder = RecordingPass(
-            replace(recipe, schedule=schedule), self._network, dreamer=self._dreamer, by_ascent=by_ascent,
-            begins_by_ascent=by_ascent or rng.random() < BEGUN_SHARE,
+            replace(recipe, schedule=schedule), self._network, dreamer=self._dreamer, climbs=False,
+            by_ascent=by_ascent, begins_by_ascent=by_ascent or rng.random() < BEGUN_SHARE,
         )  # fmt: skip
         return recorder, dream_clip(recorder, draw_clip(self._files, rng), int(rng.integers(1 << 20)))
 

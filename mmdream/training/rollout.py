@@ -15,7 +15,10 @@ from mmdream.image.octaves import OctavePass, Size, resize
 from mmdream.media.video_reader import Frame
 from mmdream.render.frames import FramePipeline
 from mmdream.render.hints import find_still_hints
-from mmdream.render.passes import AscentRequest, BoundPass, DreamPass, FeedforwardPass
+from mmdream.render.passes.dream import DreamPass
+from mmdream.render.passes.feedforward import FeedforwardPass
+from mmdream.render.passes.load import BoundPass
+from mmdream.render.passes.renderer import AscentRequest
 from mmdream.settings.passes import Span
 from mmdream.training.clips import CLIP_RATE, Clip
 

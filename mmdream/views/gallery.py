@@ -124,7 +124,8 @@ def rank_channels(network: Network, photos: Iterable[np.ndarray], most: int) -> 
 
 def _dream_tile(network: Network, rung: Rung, channels: tuple[int, ...], number: int) -> np.ndarray:
     """The dream of one of some channels of a rung, float32 [TILE_SIZE, TILE_SIZE, 3], 0..1."""
-    from mmdream.render.passes import AscentRequest, DreamPass
+    from mmdream.render.passes.dream import DreamPass
+    from mmdream.render.passes.renderer import AscentRequest
 
     # All of them are terms, so that a step is traced once for the whole row.
     terms = (Term("channel", rung.layer, (each,), float(k == number)) for k, each in enumerate(channels))

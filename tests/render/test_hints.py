@@ -20,7 +20,8 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.network import load_network
 from mmdream.networks.registry import load_card
 from mmdream.render.hints import FilmHints, HintKey, measure_film_hints, pack_hints, unpack_hints
-from mmdream.render.passes import AscentRequest, load_passes
+from mmdream.render.passes.load import load_passes
+from mmdream.render.passes.renderer import AscentRequest
 from mmdream.render.prepare import scan_video
 from mmdream.settings.recipe import Selection
 from mmdream.settings.targets import Targets, parse_layer
