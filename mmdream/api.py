@@ -91,7 +91,7 @@ def dream_video(
 
     listener, place = listener or EventSink(), None if job_dir is None else Path(job_dir)
     limit_threads(execution.threads)
-    film, out, job = _describe_job(source, output, recipe, overwrite, place, dict(options))
+    film, out, job = _describe_job(source, output, recipe, overwrite, place, dict(options), listener)
     chosen = choose_execution(execution, film, job, listener)
     workers = workers_of(chosen.execution)
     return runner.start_job(film, chosen.job, out, place, listener, chosen.execution, workers, chosen.scanned)
@@ -111,11 +111,11 @@ def plan_video(
     if execution.cluster is not None:
         raise UserError("--dry-run cannot try the workers of a cluster; drop --cluster, or try --workers N")
     limit_threads(execution.threads)
-    film, out, job = _describe_job(source, output, recipe, overwrite, None, dict(options))
+    listener = listener or EventSink()
+    film, out, job = _describe_job(source, output, recipe, overwrite, None, dict(options), listener)
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.planning.estimate import estimate_run
 
-    listener = listener or EventSink()
     if execution.workers is None or job.order.keep_picture:
         return estimate_run(film, job, out, listener)
     from mmdream.cluster.execute import estimate_workers
@@ -131,6 +131,7 @@ def _describe_job(
     overwrite: bool,
     job_dir: Path | None,
     options: dict[str, Any],
+    listener: EventSink,
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.analysis.modulate import check_drives
@@ -140,6 +141,7 @@ def _describe_job(
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
     from mmdream.media.tracks import find_sound_track, resolve_tracks
+    from mmdream.networks.prompts import resolve_prompts
 
     path = Path(source)
     beside = {name: options.pop(name) for name in field_types(ExtraOutputs) if name in options}
@@ -156,7 +158,8 @@ def _describe_job(
     _, track = resolve_tracks(film, selection)
     if extras.stems and (track is None or selection.sound_style is not None):
         raise UserError("--stems keeps the parts of a dreamed sound, and here none is dreamed; drop it")
-    recipe = recipe or Recipe()
+    dreams_picture = film.video is not None and not selection.keep_picture
+    recipe = resolve_prompts(recipe or Recipe(), listener.say, dreams_picture, track is not None)
     check_drives(film, recipe, selection)
     for pass_ in recipe.passes if not selection.keep_picture else ():
         from mmdream.render.image import check_pass
@@ -211,6 +214,7 @@ def dream_image(
     Returns:
         The dream, of the shape and dtype of `picture`.
     """
+    from mmdream.networks.prompts import resolve_prompts
     from mmdream.render.image import render_image
 
     if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape) < 1:
@@ -219,7 +223,9 @@ def dream_image(
     rgb = picture.astype(np.float32) / 255 if whole else picture.astype(np.float32)
     if not (np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1):
         raise UserError("a picture is uint8 or holds floats between 0 and 1")
-    dream, _ = render_image(rgb, recipe or Recipe(), listener or EventSink())
+    listener = listener or EventSink()
+    recipe = resolve_prompts(recipe or Recipe(), listener.say, sound=False)
+    dream, _ = render_image(rgb, recipe, listener)
     return np.rint(dream * 255).astype(np.uint8) if whole else dream.astype(picture.dtype)
 
 
@@ -246,12 +252,14 @@ def dream_audio(
     from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
     from mmdream.audio.dream import dream_source
     from mmdream.audio.source import ArraySource
+    from mmdream.networks.prompts import resolve_prompts
     from mmdream.render.atoms import load_atoms
     from mmdream.render.models import load_audio_network, load_guide_sound
 
     listener = listener or EventSink()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)
-    recipe = modulate_audio_recipe(source, recipe or Recipe())
+    recipe = resolve_prompts(recipe or Recipe(), listener.say, picture=False)
+    recipe = modulate_audio_recipe(source, recipe)
     seconds = source.n_samples / rate
     blocks: list[np.ndarray] = []
     network = load_audio_network(recipe, listener)

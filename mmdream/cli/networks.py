@@ -17,6 +17,8 @@ from mmdream.settings.recipe import Recipe
 from mmdream.settings.training import DreamerSettings, TrainingSettings
 
 NET = "NAME|FILE.keras"
+MOST_FOUND = 12
+"""Things that a search tells."""
 
 
 @checked
@@ -65,6 +67,10 @@ def nets(
         Path | None,
         typer.Option(metavar="PICTURE", help="Draw what the strongest channels of each rung of it see."),
     ] = None,
+    find: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="Tell which of its motifs and classes are nearest to some words."),
+    ] = None,
     *,
     given: Given,
 ) -> None:
@@ -83,7 +89,21 @@ def nets(
         return
     if weights is not None:
         raise UserError("--weights goes with --gallery; nothing else here needs them")
+    if find is not None:
+        print_lines(_find(name, find))
+        return
     print_lines(_list_all() if name is None else _describe(name))
+
+
+def _find(name: str | None, words: str) -> Iterator[str]:
+    """What of a network is nearest to some words, with its likeness."""
+    from mmdream.networks.prompts import rank_dreams
+    from mmdream.networks.registry import load_card
+
+    if name is None:
+        raise UserError(f'--find looks in one network; name it: mmdream nets dreamnet --find "{words}"')
+    for thing, likeness in rank_dreams(words, load_card(name))[:MOST_FOUND]:
+        yield f"{likeness:5.2f}  {thing}"
 
 
 def _list_all() -> Iterator[str]:

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -161,7 +161,14 @@ def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natura
     if medium != "image":
         targets = build_sound_targets(targets, recipe.wishes.terms, recipe.sound_net, plan.preset)
     passes = () if medium == "audio" else _build_passes(given, plan.schedule)
-    return replace(recipe, passes=passes, sound_wishes=targets)
+    recipe = replace(recipe, passes=passes, sound_wishes=targets)
+    if not recipe.schedule.prompt:
+        return recipe
+    from mmdream.networks.prompts import resolve_prompts  # Likewise.
+
+    return resolve_prompts(
+        recipe, partial(typer.echo, err=True), picture=medium != "audio", sound=medium != "image"
+    )
 
 
 def build_mask(given: Given, curves: Mapping[str, Any] | None = None) -> Mask | None:

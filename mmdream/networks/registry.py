@@ -107,7 +107,12 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
 
 
 def find_motif(card: NetworkCard, name: str) -> Term:
-    """The class or channels that a motif of a network stands for; UserError: there is none of that name."""
+    """The channels or the class that a motif of a network stands for, or the class of that name.
+
+    UserError: there is neither.
+    """
+    if name not in card.motifs and card.has_class(name):
+        return Term("target", name)
     if not card.motifs:
         others = " and ".join(other for other in list_networks(card.medium) if load_card(other).motifs)
         raise UserError(f"{card.name} has no motifs; {others} have some")

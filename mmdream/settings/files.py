@@ -24,7 +24,7 @@ from mmdream.settings.definition import (
 )
 from mmdream.settings.passes import MASK_CURVES, PASS_KINDS, Mask, Pass, Span, parse_style
 from mmdream.settings.recipe import Recipe
-from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
+from mmdream.settings.schedule import PROMPT_FORM, SCHEDULE_LIMITS, Schedule
 from mmdream.settings.targets import TERM_FORMS, Targets
 
 DEFAULT_PRESET = "classic"
@@ -38,7 +38,9 @@ def _file_names(cls: Any) -> dict[str, str]:
 
 
 NUMBERS = {
-    name: Annotated[float, metadata(kind)] for name, kind in field_types(Schedule).items() if name != "motif"
+    name: Annotated[float, metadata(kind)]
+    for name, kind in field_types(Schedule).items()
+    if name in SCHEDULE_LIMITS
 }
 MASK_NUMBERS = {name: Annotated[float, metadata(field_types(Mask)[own])] for name, own in MASK_CURVES.items()}
 MOTIF = Annotated[str, metadata(field_types(Schedule)["motif"])]
@@ -49,6 +51,7 @@ KEY_TYPES = {
     **NUMBERS,
     **MASK_NUMBERS,
     "motif": MOTIF,
+    "prompt": Annotated[str, msgspec.Meta(description=PROMPT_FORM.help)],
 }
 SMOOTH_PIECES, HOLD_SECONDS = 32, 1e-6
 """Straight pieces of a smooth way from key to key, and how long before the next one a held value ends."""
@@ -186,8 +189,8 @@ def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
             raise UserError(f"key {number}: {error}") from None
         when, ease = values.pop("at"), values.pop("ease", "linear")
         for name, value in values.items():
-            if name == "motif" and ease == "smooth":
-                raise UserError(f"key {number}: motifs cross-fade linear, or hold; choose one for ease")
+            if name in ("motif", "prompt") and ease == "smooth":
+                raise UserError(f"key {number}: {name}s cross-fade linear, or hold; choose one for ease")
             curves.setdefault(name, []).append((when, value, ease))
     return {name: _ease_keys(keys) for name, keys in curves.items()}
 

@@ -19,6 +19,7 @@ from mmdream.settings.definition import (
     DREAM,
     IMAGE,
     Keyframed,
+    TextForm,
     checked,
     field_types,
     limits,
@@ -97,6 +98,16 @@ Motifs = str | MotifCurve | Sequence[tuple[float, str | Sequence[str]]]
 """Motifs as they may be given: names, "dog,tower", `AUTO`, `NONE`, or keys ((seconds, names), ...)."""
 
 
+Prompts = str | Sequence[tuple[float, str]]
+"""Prompts as they may be given: a text, ``TEXT=W`` to weigh it, or keys ((seconds, text), ...)."""
+PROMPT_FORM = TextForm(
+    "prompt",
+    "TEXT[=W]",
+    "Say in English what to dream; networks' motifs and classes stand for it. Repeat to mix.",
+    lambda text: (0.0, text),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FrameSettings:
     """The settings of a schedule at one instant."""
@@ -157,11 +168,15 @@ class Schedule:
         takes='names, "dog,tower"',
     )
     """Names, "dog,tower", or keys ((seconds, names), ...), cross-faded; "auto" or "none"."""
+    prompt: Prompts = setting((), group=DREAM, forms=(PROMPT_FORM,))
+    """In place of motifs: a text, or keys ((seconds, text), ...), several of which may have one time."""
 
     def __post_init__(self) -> None:
         for name in SCHEDULE_LIMITS:
             object.__setattr__(self, name, to_curve(name, getattr(self, name)))
         object.__setattr__(self, "motif", _to_motif_curve(self.motif))
+        prompts = ((0.0, self.prompt),) if isinstance(self.prompt, str) else tuple(self.prompt)
+        object.__setattr__(self, "prompt", tuple(sorted(prompts, key=lambda key: key[0])))
 
     def at(self, seconds: float) -> FrameSettings:
         """The settings at one time; octaves and steps are rounded after interpolation."""
@@ -185,7 +200,9 @@ class Schedule:
         return replace(self, **{name: value for name, value in settings.items() if value is not None})
 
 
-SCHEDULE_LIMITS = {name: limits(Schedule, name) for name in field_types(Schedule) if name != "motif"}
+SCHEDULE_LIMITS = {
+    name: limits(Schedule, name) for name in field_types(Schedule) if name not in ("motif", "prompt")
+}
 """Smallest and largest value of each number of the schedule."""
 IMAGE_SETTINGS = frozenset({"habituation", "motif"})
 """Those that a sound's dream does not have."""

@@ -39,19 +39,19 @@ class Term:
 
 def parse_layer(text: str) -> Term:
     """A term from ``NAME`` or ``NAME=weight``."""
-    name, weight = _split_weight(text)
+    name, weight = split_weight(text)
     return Term("layer", name, weight=weight)
 
 
 def parse_target(text: str) -> Term:
     """A term from ``CLASS`` or ``CLASS=weight``."""
-    name, weight = _split_weight(text)
+    name, weight = split_weight(text)
     return Term("target", name, weight=weight)
 
 
 def parse_channel(text: str) -> Term:
     """A term from ``LAYER:7,12`` or ``LAYER:7,12=weight``."""
-    named, weight = _split_weight(text)
+    named, weight = split_weight(text)
     name, colon, numbers = named.partition(":")
     try:
         channels = tuple(int(number) for number in numbers.split(","))
@@ -120,7 +120,8 @@ class Objective:
     guide: GuideImage | None = None
 
 
-def _split_weight(text: str) -> tuple[str, float]:
+def split_weight(text: str) -> tuple[str, float]:
+    """What stands before a last ``=weight``, and that weight; without one 1."""
     name, equals, number = text.partition("=")
     name = name.strip()
     try:
