@@ -1,14 +1,14 @@
 """What a prompt asks of networks: words to weights over the motifs and the classes that they can dream.
 
-A prompt is taken in pieces: as a whole, and word by word with up to two that follow. A thing that can be
-dreamed is as near to the prompt as to the piece that is nearest to it; what a word has named is not asked of
-the words around it again.
+A prompt is taken in pieces, runs of one to three words: a thing that can be dreamed is as near to it as to
+the piece that is nearest. And it is taken as a whole: "a tower with a light that warns ships" names a tower
+and ships, and means something that it does not name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -29,13 +29,18 @@ NEAR = 0.6
 """Likeness from which a thing is what a piece of a prompt asks for."""
 RELATED = 0.85
 """Share of the nearest thing's likeness that others must have to be dreamed with it."""
+MEANT_ALONE, MEANT_BESIDE, LEAST_MEANING_WORDS = 0.5, 0.55, 3
+"""Likeness from which a thing is what a whole prompt means, that names nothing, or names other things; and
+how many telling words such a prompt has at least."""
+ALSO_MEANT = 0.93
+"""Share of that likeness from which on the next best thing may be meant as well."""
+MEANT_SHARE = 0.6
+"""Of the dream, for what is meant and not named; the others share the rest."""
 MOST_OF_A_PIECE, MOST_IN_ALL = 2, 4
 """Things that one piece of a prompt asks for at most, and all of it."""
 SHARPNESS, NAMED = 6.0, 0.8
 """By how much a nearer thing weighs more: weights go with exp(sharpness * likeness); and the likeness from
 which on a thing is as good as named."""
-WHOLE_BONUS = 0.1
-"""Of likeness, for what the prompt as a whole asks for: a paraphrase names other things on its way."""
 SLOTS = 12
 """Parts into which the weights of motifs are rounded: in a schedule a name stands as often as it weighs."""
 LEAST_WORD_WEIGHT = 0.35
@@ -50,6 +55,8 @@ class Match:
     name: str
     likeness: float
     """-1..1."""
+    is_meant: bool = False
+    """By the whole prompt, which does not name it."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +126,9 @@ def rank_dreams(text: str, card: NetworkCard) -> list[tuple[str, float]]:
     """All that a network can dream, with its likeness to the nearest piece of a text, the nearest first."""
     table, best = load_words(), dict[str, float]()
     vocabulary = load_vocabulary(card.name)
-    for piece in _cut_pieces(find_known(text), table):
-        vector = table.embed(piece.split())
-        for name, likeness in [] if vector is None else vocabulary.rank(vector):
+    telling = _find_telling(find_known(text), table)
+    for piece in dict.fromkeys((*_cut_pieces(telling), " ".join(telling))):
+        for name, likeness in _rank(piece, vocabulary, table):
             best[name] = max(likeness, best.get(name, -1.0))
     return sorted(best.items(), key=lambda found: -found[1])
 
@@ -135,17 +142,33 @@ def match_prompt(text: str, vocabulary: Vocabulary) -> tuple[list[Match], list[M
     table, known = load_words(), find_known(text)
     found: dict[str, Match] = {}
     nearest: dict[str, Match] = {}
-    for piece in _cut_pieces(known, table):
-        vector = table.embed(piece.split())
-        if vector is None:
-            continue
-        ranked = vocabulary.rank(vector)
-        for place, (name, likeness) in enumerate(ranked[:MOST_OF_A_PIECE]):
+    telling = _find_telling(known, table)
+    for piece in _cut_pieces(telling):
+        ranked = _rank(piece, vocabulary, table)
+        for name, likeness in ranked[:MOST_OF_A_PIECE]:
             match = Match(piece, name, likeness)
             _keep_nearer(nearest, match)
-            if likeness >= max(NEAR, RELATED * ranked[0][1]) and place < MOST_OF_A_PIECE:
+            if likeness >= max(NEAR, RELATED * ranked[0][1]):
                 _keep_nearer(found, match)
-    return _choose(found), _choose(nearest)
+    named = {name: match for name, match in found.items() if match.likeness >= NAMED}
+    if len(telling) < LEAST_MEANING_WORDS:
+        return _choose(found), _choose(nearest)
+    meant = _find_meant(_rank(" ".join(known), vocabulary, table), " ".join(telling), named)
+    return ([*meant, *_choose(named)][:MOST_IN_ALL] if meant else _choose(found)), _choose(nearest)
+
+
+def _find_meant(ranked: Sequence[tuple[str, float]], piece: str, named: Collection[str]) -> list[Match]:
+    """What a whole prompt means, if that is nothing that it names."""
+    (first, best), least = ranked[0], MEANT_BESIDE if named else MEANT_ALONE
+    if first in named or best < least:
+        return []
+    near = [each for each in ranked[:2] if each[1] >= ALSO_MEANT * best and each[0] not in named]
+    return [Match(piece, name, likeness, is_meant=True) for name, likeness in near]
+
+
+def _rank(piece: str, vocabulary: Vocabulary, table: WordTable) -> list[tuple[str, float]]:
+    vector = table.embed(piece.split())
+    return [] if vector is None else vocabulary.rank(vector)
 
 
 def _keep_nearer(kept: dict[str, Match], match: Match) -> None:
@@ -158,25 +181,28 @@ def _choose(found: dict[str, Match]) -> list[Match]:
     return sorted(found.values(), key=lambda match: -match.likeness)[:MOST_IN_ALL]
 
 
-def _cut_pieces(words: Sequence[str], table: WordTable) -> Iterator[str]:
-    """The whole, and runs of one to three words that say something."""
+def _find_telling(words: Sequence[str], table: WordTable) -> list[str]:
+    """The words that say something."""
     rows = [table.find(word) for word in words]
     weights = [0.0 if row is None else float(table.weights[row]) for row in rows]
     heavy = LEAST_WORD_WEIGHT * max(weights)
-    telling = [word for word, weight in zip(words, weights, strict=True) if weight >= heavy]
-    seen = dict.fromkeys([" ".join(telling)])
-    for length in (1, 2, 3):
-        for start in range(len(telling) - length + 1):
-            seen[" ".join(telling[start : start + length])] = None
-    yield from seen
+    return [word for word, weight in zip(words, weights, strict=True) if weight >= heavy]
+
+
+def _cut_pieces(words: Sequence[str]) -> Iterator[str]:
+    """Runs of one to three words, each once."""
+    lengths = range(1, min(len(words), 3) + 1)
+    runs = (words[start : start + n] for n in lengths for start in range(len(words) - n + 1))
+    yield from dict.fromkeys(" ".join(run) for run in runs)
 
 
 def weigh_matches(matches: Sequence[Match]) -> dict[str, float]:
     """The weight of each name, summing to 1."""
-    longest = max(len(match.piece.split()) for match in matches)
-    whole = [len(match.piece.split()) == longest > 1 for match in matches]
-    likeness = [min(match.likeness, NAMED) for match in matches]
-    weights = np.exp(SHARPNESS * (np.array(likeness) + WHOLE_BONUS * np.array(whole)))
+    weights = np.array([math.exp(SHARPNESS * min(match.likeness, NAMED)) for match in matches])
+    meant = np.array([match.is_meant for match in matches])
+    if meant.any() and not meant.all():
+        rest = weights[~meant].sum()
+        weights[meant] *= rest * MEANT_SHARE / (1 - MEANT_SHARE) / weights[meant].sum()
     return {match.name: float(w) for match, w in zip(matches, weights / weights.sum(), strict=True)}
 
 

@@ -11,6 +11,7 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.files import hash_file, user_cache_folder
 from mmdream.media.image import write_image
 from mmdream.networks.card import MODELS_FOLDER
+from mmdream.networks.prompts import rank_dreams
 from mmdream.networks.registry import card_path, list_networks, load_card
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
@@ -20,6 +21,8 @@ ATOMS_FOLDER = MODELS_FOLDER / "atoms"
 KINDS = {"motif": ".jpg", "class": ".jpg", "sound": ".wav"}
 SIDE = 160
 """px of a picture."""
+MOST_FOUND, LEAST_LIKENESS = 12, 0.5
+"""Names that words find."""
 SCHEDULE = Schedule(octaves=4, steps=24, strength=2.0)
 """Clear at a glance, out of faint noise."""
 SOUND_SECONDS, SOUND_RATE = 2.0, 22050
@@ -36,6 +39,18 @@ def find_entry(net: str, kind: str, name: str) -> Path:
     version = hash_file(path)[:16] if (path := card_path(net)) else net
     folder = user_cache_folder() / "studio" / "gallery" / version
     return folder / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:16]}{KINDS[kind]}"
+
+
+def find_names(net: str, words: str) -> list[str]:
+    """Motifs and classes of a network that some words come near to, the nearest first; of no words none."""
+    card = load_card(net) if net in list_networks() else None
+    if card is None:
+        raise UserError(f"there is no network {net}")
+    try:
+        ranked = rank_dreams(words, card)
+    except UserError:  # As long as somebody types, there are words that are none.
+        return []
+    return [name for name, likeness in ranked[:MOST_FOUND] if likeness >= LEAST_LIKENESS]
 
 
 def make_entry(net: str, kind: str, name: str, path: Path, is_stopped: Callable[[], bool]) -> None:

@@ -136,6 +136,9 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
             raise UserError(f"a gallery is asked for at most {MAX_NAMES} names at once")
         return studio.fill_gallery(place["net"], place["kind"], [str(name) for name in names])
 
+    def find_names(request: Request) -> Any:
+        return gallery.find_names(request.path_params["net"], request.query_params.get("words", ""))
+
     def entry(request: Request) -> Response:
         place = request.path_params
         path = gallery.find_entry(place["net"], place["kind"], place["name"])
@@ -206,6 +209,7 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
             lambda request: studio.keep_mask(_film(request), request.state.body)), methods=["PUT"]),
         Route(f"{film}/dream", answer(dream), methods=["POST"]),
         Route(f"{film}/job", answer(add_job), methods=["POST"]),
+        Route("/api/gallery/{net}/find", answer(find_names)),
         Route("/api/gallery/{net}/{kind}", answer(fill_gallery), methods=["POST"]),
         Route("/api/gallery/{net}/{kind}/{name}", answer(entry)),
         Route("/api/atoms/{kind}", answer(atom)),

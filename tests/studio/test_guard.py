@@ -25,6 +25,7 @@ CHANGES = [
 ]
 READS = ["/api/begin", "/api/films/x", "/api/films/x/frame?at=0", "/api/films/x/media", "/api/jobs/x/film",
          "/api/dreams/x/quick.jpg", "/api/gallery/dreamnet/motif/dog", "/api/atoms/rain?n=0",
+         "/api/gallery/dreamnet/find?words=dog",
          "/api/jobs/x/record", "/api/jobs/x/frame"]  # fmt: skip
 
 

@@ -194,6 +194,11 @@ def test_a_dream_at_the_cursor_comes_quick_and_then_as_in_the_film(studio: Clien
     wait(lambda: studio.ask("GET", "/api/gallery/dreamnet/motif/dog")[0] == 200)
     assert studio.json("POST", "/api/gallery/dreamnet/motif", {"names": ["dog"]}) == ["dog"]
     picture = studio.ask("GET", "/api/gallery/dreamnet/motif/dog")[2]
+    assert studio.json("GET", "/api/gallery/dreamnet/find?words=a%20light%20that%20warns%20ships")[0] in (
+        "ship",
+        "lighthouse",
+    )
+    assert studio.json("GET", "/api/gallery/dreamnet/find?words=%D0%B4") == []
     assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).std() > 30
     assert studio.ask("GET", "/api/atoms/dog%20bark?n=0")[1]["content-type"] == "audio/ogg"
     for path in (

@@ -1,6 +1,6 @@
 // What a network can be asked for, as pictures that it dreamed once; chosen by pointer or keyboard.
 import { html } from "./html.js";
-import { send } from "./api.js";
+import { get, send } from "./api.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 const ASK_MS = 300, FILTER_FROM = 30;
@@ -21,10 +21,27 @@ function useDreamed(net, kind, shown, made, onMade) {
   }, [net, kind, shown.join()]);
 }
 
+// Names that words come near to: "sea animals" finds a jellyfish.
+function useNearest(net, words) {
+  const [found, setFound] = useState([]);
+  useEffect(() => {
+    setFound([]);
+    if (words.trim().length < 3) return undefined;
+    const controller = new AbortController();
+    const ask = () => get(`/api/gallery/${encodeURIComponent(net)}/find?words=${encodeURIComponent(words)}`, { signal: controller.signal })
+      .then(setFound).catch(() => {});
+    const timer = setTimeout(ask, ASK_MS);
+    return () => { clearTimeout(timer); controller.abort(); };
+  }, [net, words]);
+  return found;
+}
+
 export function Gallery({ title, net, kind, names, chosen, onToggle, made, onMade }) {
   const [isLookedAt, setLookedAt] = useState(kind === "motif");
   const [filter, setFilter] = useState(""), [active, setActive] = useState(0);
-  const shown = names.filter((name) => name.toLowerCase().includes(filter.toLowerCase()));
+  const spelled = names.filter((name) => name.toLowerCase().includes(filter.toLowerCase()));
+  const nearest = useNearest(net, filter);
+  const shown = [...spelled, ...nearest.filter((name) => names.includes(name) && !spelled.includes(name))];
   useDreamed(net, kind, isLookedAt ? shown : [], made, onMade);
   if (!names.length) return null;
   const focus = (event, number) => {
