@@ -166,9 +166,15 @@ def make_distance(frontend: AudioFrontend, source: SpectrogramSlice) -> Callable
 
 
 def read_windows(
-    source: AudioSource, network: Network, seconds: float, max_windows: int
+    source: AudioSource,
+    network: Network,
+    seconds: float,
+    max_windows: int | None = None,
+    hop_seconds: float | None = None,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Windows of some seconds over a whole sound, evenly spaced, for a network to name.
+
+    They begin `hop_seconds` apart, or None where the last one ends; with at most `max_windows`, further.
 
     Each is the second at which it begins and what the network is given, float32 [1, column, band, 1]. They
     cover the sound up to `max_windows`, at least one; behind a shorter sound lies silence. Raises UserError
@@ -179,7 +185,9 @@ def read_windows(
     factor = meter_loudness(source).level_factor(frontend.spec.level_dbfs)
     columns = max(1, round(seconds * source.rate / hop))
     total = max(columns, -(-source.n_samples // hop))
-    count = min(max_windows, -(-total // columns))
+    step = columns if hop_seconds is None else max(1, round(hop_seconds * source.rate / hop))
+    count = -(-(total - columns) // step) + 1
+    count = count if max_windows is None else min(max_windows, count)
     for first in np.rint(np.linspace(0, total - columns, count)).astype(int).tolist():
         power = frontend.read_power(source, first, first + columns, 0, factor)
         given = spectra.to_network_input((power @ frontend.filterbank)[None], frontend.spec)

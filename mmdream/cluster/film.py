@@ -41,7 +41,7 @@ REPORT_SECONDS = 30.0
 def pack_plan(plan: VideoPlan, job: Job) -> PlanBundle:
     """What workers are sent of a video's plan."""
     files = {}
-    for kind in ("scan", "driven", "hints"):
+    for kind in ("scan", "driven", "hints", "heard"):
         if (entry := plan.store.finished(kind).get(0)) is not None:
             files[kind] = PlanFile(plan.store.path(kind, 0).read_bytes(), entry.count, entry.sums)
     return PlanBundle(job.to_json(), files)

@@ -187,10 +187,17 @@ def choose_hints(card: NetworkCard, departures: np.ndarray) -> Hints:
     return Hints(tuple(names[k] for k in order), np.ascontiguousarray(shares[..., order]))
 
 
-def hint_gains(network: Network, hints: Hints, size: tuple[int, int]) -> dict[str, np.ndarray]:
+def hint_gains(
+    network: Network,
+    hints: Hints,
+    size: tuple[int, int],
+    most: float = HINT_GAIN,
+    max_cover: float = MAX_COVER,
+) -> dict[str, np.ndarray]:
     """What the energy of channels is multiplied by, by layer: float32 [row, column, channel], 1 or more.
 
-    The places are those of an image of a height and width that the hinting picture is a copy of.
+    The places are those of an image of a height and width that the hinting picture is a copy of. `most` is
+    added where a motif is all, and over more than `max_cover` of the picture less.
     """
     terms, counts = hinted_terms(network.card), network.channel_counts()
     places = count_places(size)
@@ -198,6 +205,6 @@ def hint_gains(network: Network, hints: Hints, size: tuple[int, int]) -> dict[st
     for place, name in enumerate(hints.names):
         term, share = terms[name], np.maximum(resize(hints.shares[..., place, None], places), 0)
         gain = gains.setdefault(term.name, np.ones((*places, counts[term.name]), np.float32))
-        height = HINT_GAIN * min(1.0, MAX_COVER / max(float(share.mean()), 1e-6))
+        height = most * min(1.0, max_cover / max(float(share.mean()), 1e-6))
         gain[..., list(term.channels)] += np.float32(height) * share
     return gains

@@ -29,6 +29,7 @@ FILE_NAMES = {
     "scan": "scan.safetensors",
     "driven": "driven.json",
     "hints": "hints.safetensors",
+    "heard": "heard.safetensors",
     "picture": "picture/{:05d}.mid",
     "carry": "picture/{:05d}.carry",
     "seam": "picture/{:05d}.seam",

@@ -109,8 +109,10 @@ def describe_job(
     if order.sound_style is not None:
         check_audio_style(order.sound_style)
         contents["sound style"] = hash_file(order.sound_style)
-    if hears:
+    listens = not order.keep_picture and not recipe.schedule.curve("heard_to_seen").is_zero
+    if hears or listens:
         contents |= _hash_network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
+    if hears:
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if (digest := hash_grain_set(recipe)) is not None:
             contents["grain set"] = digest

@@ -15,6 +15,7 @@ from mmdream.image import octaves
 from mmdream.image.enlarge import enlarge_detail
 from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share, habituate
 from mmdream.media.video_reader import Frame
+from mmdream.render.heard import HeardSounds
 from mmdream.render.hints import PassHints
 from mmdream.render.passes.load import BoundPass, load_passes
 from mmdream.render.passes.renderer import AscentRequest, PassRenderer, StepCallback, Watch, watch_nothing
@@ -99,6 +100,8 @@ class FramePipeline:
     """One frame in so many is scored, by the first pass."""
     hints: PassHints = ()
     """Of the video, for each pass; none: of no pass."""
+    heard: HeardSounds | None = None
+    """Of the video's sound, where it matters to the picture."""
 
     @classmethod
     def load(
@@ -115,7 +118,7 @@ class FramePipeline:
 
     def measurer(self, scan: Scan) -> OfflineScan:
         """What measures the frames of a scanned video for this pipeline."""
-        return OfflineScan(scan, self.size, self.recipe.coherence > 0, self.passes, self.hints)
+        return OfflineScan(scan, self.size, self.recipe.coherence > 0, self.passes, self.hints, self.heard)
 
     @property
     def networks(self) -> list[str]:

@@ -11,11 +11,12 @@ from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.media.tracks import resolve_tracks
+from mmdream.media.tracks import find_sound_track, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
 from mmdream.networks.network import Network
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan
 from mmdream.render.frames import FramePipeline
+from mmdream.render.heard import HeardSounds, measure_heard, unpack_heard
 from mmdream.render.hints import (
     PassHints,
     hinted_networks,
@@ -59,6 +60,8 @@ def prepare_video(
     if pipeline is not None:
         with stopwatch.time("hints"):
             pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
+        with stopwatch.time("heard"):
+            pipeline = replace(pipeline, heard=_hear_once(film, job, store, pipeline, sink, is_stopped))
     seams, states = plan_seams(scan, job.recipe.seams), store.finished("carry")
     chains = plan_chains(scan.shots, seams)
     hashes = store.finished("scan")[0].sums.get("hashes", {})
@@ -139,6 +142,26 @@ def _hint_once(
         with store.record("hints") as draft:
             draft.path.write_bytes(pack_hints(hints))
     return unpack_hints(store.path("hints", 0).read_bytes())
+
+
+def _hear_once(
+    film: MediaFile,
+    job: VideoJob,
+    store: PartStore,
+    pipeline: FramePipeline,
+    sink: EventSink,
+    is_stopped: Callable[[], bool],
+) -> HeardSounds | None:
+    favours = any(not bound.renderer.schedule.curve("heard_to_seen").is_zero for bound in pipeline.passes)
+    if not favours or not film.audio_tracks:
+        return None
+    if not store.finished("heard"):
+        track = find_sound_track(film, job.order.sound_track)
+        network, span = load_audio_network(job.recipe, sink), (job.order.start, job.order.end)
+        heard = measure_heard(film, track, span, network, is_stopped)
+        with store.record("heard") as draft:
+            draft.path.write_bytes(heard.pack())
+    return unpack_heard(store.path("heard", 0).read_bytes())
 
 
 def load_networks(

@@ -18,6 +18,7 @@ from mmdream.image import octaves
 from mmdream.image.gradient import NO_GAINS, ChannelGains
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame, read_frames
+from mmdream.render.heard import HeardSounds, combine_gains
 from mmdream.render.hints import FilmHints, PassHints
 from mmdream.render.passes.load import BoundPass
 from mmdream.settings.schedule import FrameSettings
@@ -164,6 +165,8 @@ class OfflineScan:
     """Whether dreams are carried from frame to frame."""
     passes: tuple[BoundPass, ...]
     hints: PassHints = ()
+    heard: HeardSounds | None = None
+    """What the source's sound has in it; None: it does not matter."""
 
     def measure(
         self, frame: Frame, index: int, previous: np.ndarray | None
@@ -185,7 +188,7 @@ class OfflineScan:
             motion = None if previous is None else measure_flow(previous, gray, small)
             previous = gray if presence > 0 and small.size else None
         passes = tuple(
-            _measure_pass(bound, frame.seconds, presence, number, hints, small.shape[:2])
+            _measure_pass(bound, frame.seconds, presence, number, hints, small.shape[:2], self.heard)
             for bound, hints in zip(self.passes, self.hints or [None] * len(self.passes), strict=True)
         )
         light = self.scan.light[index]
@@ -200,12 +203,16 @@ def _measure_pass(
     shot: int,
     hints: FilmHints | None,
     size: tuple[int, int],
+    heard: HeardSounds | None,
 ) -> PassContext:
     at = float(seconds)
     settings, is_active = bound.renderer.schedule.at(at), bound.span.is_active(at)
     share = settings.strength * presence * bound.span.opacity(at)
     mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
     hinted = NO_GAINS if hints is None else hints.gains(bound.renderer.network, shot, at, size)
+    if heard is not None and settings.heard_to_seen > 0:
+        favoured = heard.gains(bound.renderer.network, at, size, settings.heard_to_seen)
+        hinted = combine_gains(hinted, favoured)
     return PassContext(settings, is_active, share, mask, hinted)
 
 

@@ -17,6 +17,7 @@ from mmdream.settings.definition import (
     AUDIO,
     CLIMB,
     DREAM,
+    FILM,
     IMAGE,
     Keyframed,
     TextForm,
@@ -118,6 +119,7 @@ class FrameSettings:
     depth: float
     strength: float
     habituation: float
+    heard_to_seen: float
     grains: float
     motifs: tuple[tuple[str, float], ...] = ()
     """(name, share) of each motif; none: the depth's rungs are climbed."""
@@ -148,6 +150,16 @@ class Schedule:
         1,
         media=IMAGE,
     )
+    heard_to_seen: Keyframed[float] = setting(
+        0.0,
+        "0..1: how much what is heard in the source favours kindred motifs in the picture.",
+        DREAM,
+        "A",
+        0,
+        1,
+        media=FILM,
+    )
+    """Where neither motifs nor targets are asked for."""
     grains: Keyframed[float] = setting(
         0.7,
         "0..1: how much recorded events, laid in where the network half hears them, are of a sound's dream.",
@@ -204,7 +216,7 @@ SCHEDULE_LIMITS = {
     name: limits(Schedule, name) for name in field_types(Schedule) if name not in ("motif", "prompt")
 }
 """Smallest and largest value of each number of the schedule."""
-IMAGE_SETTINGS = frozenset({"habituation", "motif"})
+IMAGE_SETTINGS = frozenset({"habituation", "heard_to_seen", "motif"})
 """Those that a sound's dream does not have."""
 AUDIO_SETTINGS = frozenset({"grains"})
 """Those that a picture's dream does not have."""
@@ -228,6 +240,7 @@ DEFAULT_FACTORS = {
     "depth": (0.3, 1.1),
     "strength": (0.2, 1.4),
     "habituation": (0.0, 1.0),
+    "heard_to_seen": (0.0, 1.0),
     "grains": (0.2, 1.4),
 }
 """Low and high, where no range is given: about as much dream on the whole as without."""

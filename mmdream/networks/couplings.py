@@ -1,0 +1,43 @@
+"""Which sounds and which motifs belong together, by ``models/couplings/table.toml`` and by names."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from mmdream.core.errors import UserError
+from mmdream.networks.card import MODELS_FOLDER, NetworkCard
+
+TABLE = MODELS_FOLDER / "couplings" / "table.toml"
+
+
+class Coupling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A class of a sound network, and motifs of picture networks."""
+
+    sound: str
+    motifs: tuple[str, ...]
+    why: str
+
+
+@cache
+def read_couplings(file: Path = TABLE) -> tuple[Coupling, ...]:
+    """The table; `UserError`: it is missing or damaged."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        return msgspec.convert(content["coupling"], tuple[Coupling, ...])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{file}: missing or damaged ({error}); install mmdream again") from error
+
+
+def find_couplings(picture: NetworkCard, sound: NetworkCard) -> dict[str, tuple[str, ...]]:
+    """The motifs that belong to each class of a sound network; classes that have none are left out."""
+    table = {coupling.sound: coupling.motifs for coupling in read_couplings()}
+    found = {}
+    for name in sound.primary_names():
+        motifs = tuple(motif for motif in table.get(name, ()) if motif in picture.motifs)
+        if own := motifs or tuple(motif for motif in picture.motifs if motif == name):
+            found[name] = own
+    return found

@@ -1,0 +1,141 @@
+"""What a film's own sound has in it over time, and how that favours motifs of the picture."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from safetensors.numpy import load, save
+from scipy.special import softmax
+
+from mmdream.audio.source import FileSource
+from mmdream.core.errors import Interrupted
+from mmdream.core.memory import LruCache
+from mmdream.image.gradient import NO_GAINS, ChannelGains
+from mmdream.image.hints import Hints, hint_gains, hinted_terms
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import AudioTrack, MediaFile
+from mmdream.media.tracks import Excerpt
+from mmdream.networks.couplings import find_couplings
+from mmdream.networks.network import Network
+from mmdream.networks.registry import load_card
+
+WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.25
+"""Of sound that is named together, and from one such window to the next."""
+LEAST_SHARE = 0.6
+"""Probability of a class from which on it is heard at all."""
+FADE_SECONDS = 0.75
+"""In which a motif's favour falls to a third, once its sound has ended."""
+GAIN = 8.0
+"""By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1."""
+MAX_KNOWN_GAINS = 8
+STEPS = 20
+"""Levels of favour that are told apart."""
+
+
+@dataclass(frozen=True)
+class HeardSounds:
+    """The classes of a film's sound over time."""
+
+    net: str
+    """Of the sound network."""
+    names: tuple[str, ...]
+    """Classes."""
+    seconds: np.ndarray
+    """float64 [moment], rising, of the source: when each window ends."""
+    shares: np.ndarray
+    """float32 [moment, class], 0..1: how surely a class is heard there, or was a moment ago."""
+    _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN_GAINS), compare=False, repr=False)
+
+    def share_motifs(self, network: Network, seconds: float) -> dict[str, float]:
+        """How much each coupled motif of a picture network is favoured at a time, 0..1."""
+        place = int(np.searchsorted(self.seconds, seconds, "right")) - 1
+        if place < 0:
+            return {}
+        couplings, found = find_couplings(network.card, load_card(self.net)), dict[str, float]()
+        for name, share in zip(self.names, self.shares[place].tolist(), strict=True):
+            for motif in couplings.get(name, ()) if share > 0 else ():
+                found[motif] = max(share, found.get(motif, 0.0))
+        return found
+
+    def gains(self, network: Network, seconds: float, size: tuple[int, int], amount: float) -> ChannelGains:
+        """What the energies of channels are multiplied by, see `hint_gains`; `amount` 0..1."""
+        able = hinted_terms(network.card)
+        levels = {
+            motif: round(STEPS * amount * share) / STEPS
+            for motif, share in self.share_motifs(network, seconds).items()
+            if motif in able
+        }
+        shown = tuple((motif, level) for motif, level in sorted(levels.items()) if level)
+        if not shown:
+            return NO_GAINS
+
+        def make() -> ChannelGains:
+            shares = np.array([level for _, level in shown], np.float32)[None, None]
+            return hint_gains(network, Hints(tuple(motif for motif, _ in shown), shares), size, GAIN, 1.0)
+
+        gains: ChannelGains = self._known.get((network, shown, size), make)
+        return gains
+
+    def pack(self) -> bytes:
+        """All of it, as a safetensors file."""
+        names = json.dumps([self.net, *self.names]).encode()
+        arrays = {"names": np.frombuffer(names, np.uint8), "seconds": self.seconds, "shares": self.shares}
+        return save(arrays)
+
+
+def unpack_heard(data: bytes) -> HeardSounds:
+    """Read what `HeardSounds.pack` gave."""
+    arrays = load(data)
+    net, *names = json.loads(arrays["names"].tobytes())
+    return HeardSounds(net, tuple(names), arrays["seconds"], arrays["shares"])
+
+
+def combine_gains(first: ChannelGains, second: ChannelGains) -> ChannelGains:
+    """The product of two factors of energies."""
+    if not first or not second:
+        return first or second
+    return {
+        layer: first[layer] * second[layer] if layer in first and layer in second else each
+        for layer, each in {**first, **second}.items()
+    }
+
+
+def measure_heard(
+    film: MediaFile, track: AudioTrack, span: Excerpt, network: Network, is_stopped: Callable[[], bool]
+) -> HeardSounds:
+    """Listen to a sound track, window by window; `Interrupted` is raised when `is_stopped` says so."""
+    from mmdream.audio.frontend import read_windows  # This brings TensorFlow in.
+
+    card, head = network.card, network.class_logits()
+    seconds, logits = list[float](), list[np.ndarray]()
+    with tempfile.TemporaryDirectory(prefix="mmdream-") as folder:
+        wave = Path(folder) / "sound.wav"
+        made = extract_audio(film, track, wave, *span)
+        if made.n_samples:
+            with soundfile.SoundFile(wave) as file:
+                source = FileSource(file, track.layout)
+                windows = read_windows(source, network, WINDOW_SECONDS, hop_seconds=HOP_SECONDS)
+                for begin, window in windows:
+                    if is_stopped():
+                        raise Interrupted
+                    seconds.append(float(made.start) + begin + WINDOW_SECONDS)
+                    logits.append(np.asarray(head(window), np.float32)[0])
+    shares = np.zeros((0, len(card.primary_names())), np.float32)
+    if logits:
+        shares = hold_shares(softmax(np.stack(logits), axis=1))
+    return HeardSounds(card.name, card.primary_names(), np.array(seconds, np.float64), shares)
+
+
+def hold_shares(probabilities: np.ndarray) -> np.ndarray:
+    """How surely each class is heard, from probabilities [moment, class]: what has ended dies away."""
+    sure = np.maximum(probabilities - LEAST_SHARE, 0) / (1 - LEAST_SHARE)
+    kept, held = np.float32(np.exp(-HOP_SECONDS / FADE_SECONDS)), np.zeros_like(sure, np.float32)
+    for place, row in enumerate(sure):
+        held[place] = row if not place else np.maximum(row, kept * held[place - 1])
+    return held

@@ -1,0 +1,93 @@
+"""What is heard in a film favours its motif in the picture, from that moment on and not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from make import make_times, write_film
+from sklearn.datasets import load_sample_image
+
+from mmdream import Recipe, Schedule, dream_video
+from mmdream.core.events import EventSink
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
+from mmdream.networks.card import MODELS_FOLDER
+from mmdream.networks.couplings import find_couplings, read_couplings
+from mmdream.networks.registry import list_networks, load_card
+from mmdream.render.heard import HeardSounds, hold_shares, measure_heard, unpack_heard
+from mmdream.render.models import load_audio_network
+from tests.command import mmdream
+
+RATE, BARK = 22050, 2.0
+"""Samples a second, and the second at which it barks."""
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of a roof, with three barks in a row."""
+    roof = cv2.resize(load_sample_image("china.jpg"), (160, 96), interpolation=cv2.INTER_AREA)
+    sound = np.random.default_rng(0).normal(0, 0.002, 4 * RATE).astype(np.float32)
+    for number, path in enumerate(sorted((MODELS_FOLDER / "atoms" / "dog bark").glob("*.ogg"))[:3]):
+        bark, rate = soundfile.read(path, dtype="float32")
+        bark = np.interp(np.arange(0, len(bark), rate / RATE), np.arange(len(bark)), bark)
+        first = round((BARK + 0.4 * number) * RATE)
+        bark = bark[: len(sound) - first]
+        sound[first : first + len(bark)] += 0.5 * bark / np.abs(bark).max()
+    path = tmp_path_factory.mktemp("film") / "film.mkv"
+    return write_film(
+        path, make_times(48, 12), frames=[roof] * 48, size=(160, 96), options={"threads": "1"},
+        sound=sound[None], rate=RATE, sound_codec="pcm_s16le",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def heard(film: Path) -> HeardSounds:
+    source, network = probe(film), load_audio_network(Recipe(), EventSink())
+    return measure_heard(source, source.audio_tracks[0], (None, None), network, lambda: False)
+
+
+def test_a_bark_is_heard_within_a_second_and_dies_away(heard: HeardSounds):
+    dog = heard.shares[:, heard.names.index("dog bark")]
+    assert dog[heard.seconds <= BARK].max() == 0
+    assert dog[(heard.seconds > BARK) & (heard.seconds < BARK + 1)].max() > 0.3
+    again = unpack_heard(heard.pack())
+    assert again == HeardSounds(heard.net, heard.names, again.seconds, again.shares)
+    np.testing.assert_array_equal(again.shares, heard.shares)
+
+
+def test_what_has_ended_dies_away():
+    held = hold_shares(np.array([[0.2], [1.0], [0.1], [0.1]], np.float32))[:, 0]
+    assert held[0] == 0
+    assert held[1] == pytest.approx(1)
+    assert held[1] > held[2] > held[3] > 0
+
+
+def test_every_coupled_motif_and_sound_exists():
+    dreamnet, melnet = load_card("dreamnet"), load_card("melnet")
+    assert {coupling.sound for coupling in read_couplings()} == set(melnet.primary_names())
+    assert all(set(coupling.motifs) <= dreamnet.motifs.keys() for coupling in read_couplings())
+    assert find_couplings(dreamnet, melnet)["dog bark"] == ("dog", "spaniel", "dalmatian")
+    for name in list_networks("picture"):
+        find_couplings(load_card(name), melnet)
+
+
+def test_the_picture_changes_from_the_bark_on(film: Path, tmp_path: Path):
+    shown = {}
+    for amount in (0.0, 1.0):
+        out = tmp_path / f"{amount}.mkv"
+        recipe = Recipe(schedule=Schedule(heard_to_seen=amount, steps=4))
+        dream_video(film, out, recipe, keep_sound=True)
+        shown[amount] = np.stack([frame.rgb for frame in read_frames(probe(out))])
+    differs = (shown[0.0] != shown[1.0]).any(axis=(1, 2, 3))
+    assert not differs[: round(12 * BARK)].any()
+    assert differs[round(12 * (BARK + 1)) :].all()
+
+
+def test_a_share_that_is_none_is_refused(film: Path, tmp_path: Path):
+    done = mmdream("video", film, "-o", tmp_path / "out.mkv", "--heard-to-seen", "2")
+    assert done.returncode == 2
+    assert "heard-to-seen is 2; choose between 0 and 1" in done.stderr
