@@ -79,7 +79,7 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
     assert report["loudness_dream"] == pytest.approx(-23, abs=1)
     assert set(report["schedule"]) == set(report["strength"]) == {"picture", "sound"}
     told = {medium: rows[0].keys() for medium, rows in report["schedule"].items()}
-    assert told["picture"] - told["sound"] == {"habituation"}
+    assert told["picture"] - told["sound"] == {"habituation", "heard_to_seen"}
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]
 
 
