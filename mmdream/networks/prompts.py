@@ -32,10 +32,9 @@ RELATED = 0.85
 MEANT_ALONE, MEANT_BESIDE, LEAST_MEANING_WORDS = 0.5, 0.55, 3
 """Likeness from which a thing is what a whole prompt means, that names nothing, or names other things; and
 how many telling words such a prompt has at least."""
-ALSO_MEANT = 0.93
-"""Share of that likeness from which on the next best thing may be meant as well."""
-MEANT_SHARE = 0.6
-"""Of the dream, for what is meant and not named; the others share the rest."""
+MEANT_SHARE = 0.75
+"""Of the dream, for what is meant and not named; the others share the rest. A second guess at what is meant
+would cost more hits of the first than it brings (see scripts/judge_prompts.py)."""
 MOST_OF_A_PIECE, MOST_IN_ALL = 2, 4
 """Things that one piece of a prompt asks for at most, and all of it."""
 SHARPNESS, NAMED = 6.0, 0.8
@@ -162,8 +161,7 @@ def _find_meant(ranked: Sequence[tuple[str, float]], piece: str, named: Collecti
     (first, best), least = ranked[0], MEANT_BESIDE if named else MEANT_ALONE
     if first in named or best < least:
         return []
-    near = [each for each in ranked[:2] if each[1] >= ALSO_MEANT * best and each[0] not in named]
-    return [Match(piece, name, likeness, is_meant=True) for name, likeness in near]
+    return [Match(piece, first, best, is_meant=True)]
 
 
 def _rank(piece: str, vocabulary: Vocabulary, table: WordTable) -> list[tuple[str, float]]:
