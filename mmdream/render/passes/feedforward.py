@@ -22,14 +22,17 @@ from mmdream.render.passes.renderer import AscentRequest, CarriedFrames, Watch
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe
 
+DREAMER_TURNS = 3
+"""One carried frame in so many of those that take steps is the dreamer's, where it climbs besides."""
+
 
 @dataclass(frozen=True)
 class FeedforwardPass(DreamPass):
     """A dream that a dreamer goes on with, in few passes: it was taught what the ascent would add.
 
-    Where it `climbs`, a frame in full, where a dream begins, takes all its steps along the gradient, and by
-    turns with the dreamer's passes a carried frame takes one long step along it: a dreamer that is left to
-    itself comes back to a few shapes and colours.
+    Where it `climbs`, a frame in full, where a dream begins, takes all its steps along the gradient, and for
+    each pass of the dreamer two carried frames take one long step along it: a dreamer that is left to itself
+    comes back to a few shapes and colours.
     """
 
     dreamer: Dreamer = field(kw_only=True)
@@ -51,7 +54,7 @@ class FeedforwardPass(DreamPass):
         """See `dream_in_passes`, or where it climbs `octaves.dream_octaves`."""
         if self.climbs and asked.step_scale is None:
             return super().ascend(asked)
-        if self.climbs and asked.turn % 2 == 0:
+        if self.climbs and asked.turn % DREAMER_TURNS != 1:
             return self._take_long_step(asked)
         return self.dream_in_passes(asked)
 
