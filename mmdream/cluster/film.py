@@ -23,6 +23,7 @@ from mmdream.cluster.session import (
 )
 from mmdream.cluster.tasks import Call
 from mmdream.core.events import EventSink
+from mmdream.jobs.journal import PLAN_KINDS
 from mmdream.jobs.spec import Job
 from mmdream.render.chain import VideoPlan, WrittenPart
 from mmdream.render.parts import Chain
@@ -41,7 +42,7 @@ REPORT_SECONDS = 30.0
 def pack_plan(plan: VideoPlan, job: Job) -> PlanBundle:
     """What workers are sent of a video's plan."""
     files = {}
-    for kind in ("scan", "driven", "hints", "heard"):
+    for kind in PLAN_KINDS:
         if (entry := plan.store.finished(kind).get(0)) is not None:
             files[kind] = PlanFile(plan.store.path(kind, 0).read_bytes(), entry.count, entry.sums)
     return PlanBundle(job.to_json(), files)

@@ -36,6 +36,8 @@ FILE_NAMES = {
     "sound": "sound/{:05d}.safetensors",
 }
 """Where files lie, from the job's folder on, by kind and number."""
+PLAN_KINDS = ("scan", "driven", "hints", "heard")
+"""Of which a job has one file at most, before its first part: what its plan is made from."""
 EVENTS_FILE = "events.jsonl"
 MIN_INTERVAL = 1.0
 """Seconds between two lines of the same kind and medium, of those events that come with every frame."""

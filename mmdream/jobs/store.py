@@ -195,8 +195,8 @@ def check_environment(job: Job, here: dict[str, str], how: str) -> None:
 
 def clear_folder(folder: Path) -> None:
     """Delete all of a job but its lock; what mmdream did not make stays."""
-    kept_once = (journal.FILE_NAMES[kind] for kind in ("scan", "driven", "hints", "heard"))
-    for name in (JOB_FILE, *kept_once, journal.JOURNAL_FILE, journal.EVENTS_FILE, STOP_FILE):
+    plan_files = (journal.FILE_NAMES[kind] for kind in journal.PLAN_KINDS)
+    for name in (JOB_FILE, *plan_files, journal.JOURNAL_FILE, journal.EVENTS_FILE, STOP_FILE):
         (folder / name).unlink(missing_ok=True)
         (folder / f"{name}.draft").unlink(missing_ok=True)
     for path in folder.iterdir():

@@ -55,7 +55,7 @@ class HeardSounds:
     def share_motifs(self, network: Network, seconds: float) -> dict[str, float]:
         """How much each coupled motif of a picture network is favoured at a time, 0..1."""
         place = int(np.searchsorted(self.seconds, seconds, "right")) - 1
-        if place < 0:
+        if place < 0 or not self.shares[place].any():
             return {}
         couplings, found = find_couplings(network.card, load_card(self.net)), dict[str, float]()
         for name, share in zip(self.names, self.shares[place].tolist(), strict=True):
@@ -65,11 +65,12 @@ class HeardSounds:
 
     def gains(self, network: Network, seconds: float, size: tuple[int, int], amount: float) -> ChannelGains:
         """What the energies of channels are multiplied by, see `hint_gains`; `amount` 0..1."""
+        favoured = self.share_motifs(network, seconds)
+        if not favoured:  # As at most frames of most films.
+            return NO_GAINS
         able = hinted_terms(network.card)
         levels = {
-            motif: round(STEPS * amount * share) / STEPS
-            for motif, share in self.share_motifs(network, seconds).items()
-            if motif in able
+            motif: round(STEPS * amount * share) / STEPS for motif, share in favoured.items() if motif in able
         }
         shown = tuple((motif, level) for motif, level in sorted(levels.items()) if level)
         if not shown:
