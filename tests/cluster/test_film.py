@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -81,10 +81,11 @@ def kill_one_worker(found: list[int]) -> None:
     late = time.monotonic() + 60
     while time.monotonic() < late and not found:
         for child in psutil.Process().children(recursive=True):
-            if "spawn_main" in " ".join(child.cmdline()) and child.cpu_times().user > 4:
-                child.kill()
-                found.append(child.pid)
-                return
+            with suppress(psutil.NoSuchProcess):  # It may end between being listed and being asked.
+                if "spawn_main" in " ".join(child.cmdline()) and child.cpu_times().user > 4:
+                    child.kill()
+                    found.append(child.pid)
+                    return
         time.sleep(0.1)
 
 
