@@ -26,6 +26,7 @@ from mmdream.settings.targets import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
     from mmdream.audio.grains.atoms import Atom
+    from mmdream.audio.grains.cues import PictureCues
     from mmdream.networks.network import Network
 
 CHUNK_HOPS = 640
@@ -145,6 +146,9 @@ class DreamHooks:
     it, float32 [channel, sample]."""
     fill: FillChunks | None = None
     """Renders all chunks that the store lacks, elsewhere; None: they are rendered one by one."""
+    cues: Callable[[float, float], PictureCues] | None = None
+    """What the film's picture shows from one second to another, see `PictureCues`; it may have to wait for it.
+    None: there is no picture."""
 
 
 NO_HOOKS = DreamHooks()

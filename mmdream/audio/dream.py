@@ -17,6 +17,7 @@ from mmdream.audio.canvas import DB_PER_NEPER
 from mmdream.audio.chunk_dream import ChunkPlan, measure_chunk_energies, plan_chunk, render_chunk
 from mmdream.audio.chunks import AudioDreamSettings, Chunk, ChunkContext, ChunkStore, DreamHooks
 from mmdream.audio.grains.choice import GrainWindow
+from mmdream.audio.grains.cues import PictureCues
 from mmdream.audio.grains.grain import add_grains, pack_grains
 from mmdream.audio.grains.stems import split_stems
 from mmdream.audio.grains.track import GrainTrack, choose_track, restore_track
@@ -158,6 +159,14 @@ def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkS
     """All grains of a sound, kept in the store behind its chunks."""
     strength = context.settings.schedule.curve("strength")
 
+    amount = context.settings.schedule.curve("seen_to_heard")
+
+    def find_cues(hops: np.ndarray) -> PictureCues | None:
+        seconds = context.hop_seconds(hops)
+        if context.hooks.cues is None or not np.any(amount.at(seconds)):
+            return None
+        return context.hooks.cues(float(np.min(seconds)), float(np.max(seconds)))
+
     def describe(number: int) -> GrainWindow | None:
         plan = plans[number]
         hops = np.arange(plan.chunk.first, plan.chunk.stop)
@@ -168,7 +177,7 @@ def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkS
         energies = measure_chunk_energies(
             context, context.source, plan.chunk, plan.terms, context.level_factor
         )
-        return GrainWindow(plan.chunk, plan.depths, plan.average_energy(energies))
+        return GrainWindow(plan.chunk, plan.depths, plan.average_energy(energies), find_cues(hops))
 
     return choose_track(context, [plan.chunk for plan in plans], describe, store)
 

@@ -30,13 +30,14 @@ FILE_NAMES = {
     "driven": "driven.json",
     "hints": "hints.safetensors",
     "heard": "heard.safetensors",
+    "shown": "shown.json",
     "picture": "picture/{:05d}.mid",
     "carry": "picture/{:05d}.carry",
     "seam": "picture/{:05d}.seam",
     "sound": "sound/{:05d}.safetensors",
 }
 """Where files lie, from the job's folder on, by kind and number."""
-PLAN_KINDS = ("scan", "driven", "hints", "heard")
+PLAN_KINDS = ("scan", "driven", "hints", "heard", "shown")
 """Of which a job has one file at most, before its first part: what its plan is made from."""
 EVENTS_FILE = "events.jsonl"
 MIN_INTERVAL = 1.0

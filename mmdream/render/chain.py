@@ -27,6 +27,7 @@ from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFram
 from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
 from mmdream.render.passes.renderer import Watch
 from mmdream.render.seams import Seam, SeamStates, find_seam, mix_states, pack_seam, unpack_seam
+from mmdream.render.shown import Look, choose_looks, look_at_picture
 from mmdream.render.source import FileFrameSource, FrameContext, OfflineScan
 from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.recipe import Recipe, Selection
@@ -115,6 +116,8 @@ class VideoPlan:
     """Runs of parts that are to be rendered, see `find_missing_runs`."""
     began: float
     """As `time.perf_counter` gave it."""
+    eye: Network | None = None
+    """What looks at the finished picture for the sound; None: the sound does not go by it."""
 
     @property
     def video(self) -> VideoTrack:
@@ -222,7 +225,8 @@ def _write_part(
     on_frame: Callable[[], None],
 ) -> WrittenPart:
     """Encode the next frames into a part's file, and write the states that the last one leaves beside it."""
-    stats, states = FrameStats(), TemporalStates()
+    stats, states, looks = FrameStats(), TemporalStates(), list[Look]()
+    looked_at = frozenset[int]() if plan.eye is None else choose_looks(plan.scan, plan.film.start)
     suffix, total = plan.job.out.suffix.lower(), len(plan.scan.pts)
     with plan.store.write("picture", part.number) as draft:
         with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
@@ -232,6 +236,9 @@ def _write_part(
                 sink.emit(FrameRendered(frame.rgb, dreamed.rgb, seconds, settings, index, total))
                 with plan.stopwatch.time("encode"):
                     writer.write(dreamed.rgb, frame.pts)
+                if plan.eye is not None and index in looked_at:
+                    with plan.stopwatch.time("look"):
+                        looks.append(look_at_picture(plan.eye, seconds, dreamed.rgb))
                 stats.add(dreamed)
                 on_frame()
         if stats.frames < part.frames:
@@ -239,6 +246,8 @@ def _write_part(
         if count_frames(draft.path) != part.frames:
             raise disk_full_error(draft.path)  # What did not fit is not always told.
         draft.count, draft.sums = part.frames, {"meter": stats.to_dict()}
+        if plan.eye is not None:
+            draft.sums["shown"] = looks
     if part.stop in plan.chain_starts:
         return WrittenPart(part, (draft,))
     with plan.store.write("carry", part.number) as state_draft:

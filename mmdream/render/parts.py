@@ -53,7 +53,7 @@ class DraftFile(Protocol):
 class PartStore(Protocol):
     """Where a job's finished files outlive the run.
 
-    By kind, "scan", "driven", "hints", "heard", "picture", "carry", "seam" or "sound", and number.
+    By kind, "scan", "driven", "hints", "heard", "shown", "picture", "carry", "seam" or "sound", and number.
 
     Writing a file and committing it are two calls, so that who writes (one of many workers) need not be who
     keeps the journal. What is complete is a set: any file may be there or not.

@@ -13,7 +13,7 @@ from mmdream.core.events import EventSink
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import find_sound_track, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.networks.network import Network
+from mmdream.networks.network import Network, load_network
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan
 from mmdream.render.frames import FramePipeline
 from mmdream.render.heard import HeardSounds, measure_heard, unpack_heard
@@ -33,6 +33,7 @@ from mmdream.render.parts import (
     plan_parts,
 )
 from mmdream.render.seams import plan_seams
+from mmdream.render.shown import choose_eye, look_at_source
 from mmdream.render.source import hash_frame
 from mmdream.settings.recipe import Selection, film_size
 
@@ -49,6 +50,7 @@ def prepare_video(
     """
     began, stopwatch = time.perf_counter(), Stopwatch()
     _, track = resolve_tracks(film, job.order)
+    _check_couplings(film, job, track)
     with stopwatch.time("scan"):
         if not store.finished("scan"):
             record_scan(store, *scan_video(film, job.order, sink, is_stopped, job.recipe.seams))
@@ -56,12 +58,22 @@ def prepare_video(
         schedules = _modulate_once(film, job, store, scan, track, is_stopped)
     for line in schedules.descriptions:
         sink.say(line)
+    couples = not with_modulated_schedule(job.recipe, schedules.audio).schedule.curve("seen_to_heard").is_zero
     pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
     if pipeline is not None:
         with stopwatch.time("hints"):
             pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
         with stopwatch.time("heard"):
             pipeline = replace(pipeline, heard=_hear_once(film, job, store, pipeline, sink, is_stopped))
+    eye = None
+    if couples and audio_network is not None:
+        networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]
+        card = choose_eye(networks, audio_network.card)
+        eye = next((each for each in networks if each.card is card), None) or load_network(card)
+        if pipeline is None and not store.finished("shown"):
+            looks = look_at_source(film, scan, job.order, eye, is_stopped)
+            with store.record("shown") as draft:
+                draft.path.write_bytes(looks)
     seams, states = plan_seams(scan, job.recipe.seams), store.finished("carry")
     chains = plan_chains(scan.shots, seams)
     hashes = store.finished("scan")[0].sums.get("hashes", {})
@@ -75,7 +87,22 @@ def prepare_video(
         chains=chains,
         missing=missing,
         began=began,
+        eye=eye,
     )  # fmt: skip
+
+
+def _check_couplings(film: MediaFile, job: VideoJob, track: AudioTrack | None) -> None:
+    """Refuse a coupling of picture and sound where one of the two is missing."""
+    schedule = job.recipe.schedule
+    if not schedule.curve("heard_to_seen").is_zero and not film.audio_tracks:
+        raise UserError(f"{film.path}: has no sound that could be seen; leave --heard-to-seen out")
+    if not schedule.curve("heard_to_seen").is_zero and job.order.keep_picture:
+        raise UserError("heard-to-seen changes the picture, and --keep-picture keeps it; leave one of them out")
+    if not schedule.curve("seen_to_heard").is_zero and track is None:
+        why = "no sound track is dreamed" if film.audio_tracks else f"{film.path} has no sound"
+        raise UserError(f"seen-to-heard changes the sound, but {why}; leave --seen-to-heard out")
+    if not schedule.curve("seen_to_heard").is_zero and job.order.sound_style is not None:
+        raise UserError("seen-to-heard places a dream's grains, and --sound-style has none; leave one of them out")
 
 
 def scan_video(

@@ -37,6 +37,7 @@ from mmdream.render.parts import (
     StoredChunks,
     outdated_states,
 )
+from mmdream.render.shown import wait_for_cues
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.report import Report
 
@@ -213,7 +214,12 @@ def render_sound(
                 is_stopped, chunks,
             )  # fmt: skip
         else:
-            hooks = DreamHooks(should_stop=is_stopped, fill=runner.render_chunks(plan, is_stopped))
+            cues = partial(wait_for_cues, plan, plan.audio_network.card, is_stopped)
+            hooks = DreamHooks(
+                should_stop=is_stopped,
+                fill=runner.render_chunks(plan, is_stopped),
+                cues=None if plan.eye is None else cues,
+            )
             span, report = render_audio_track(
                 audio, plan.audio_network, recipe, sink, work, hooks, chunks, stems
             )

@@ -120,6 +120,7 @@ class FrameSettings:
     strength: float
     habituation: float
     heard_to_seen: float
+    seen_to_heard: float
     grains: float
     motifs: tuple[tuple[str, float], ...] = ()
     """(name, share) of each motif; none: the depth's rungs are climbed."""
@@ -160,6 +161,15 @@ class Schedule:
         media=FILM,
     )
     """Where neither motifs nor targets are asked for."""
+    seen_to_heard: Keyframed[float] = setting(
+        0.0,
+        "0..1: how much what the dreamed picture shows chooses and places a sound's recorded events.",
+        DREAM,
+        "A",
+        0,
+        1,
+        media=FILM,
+    )
     grains: Keyframed[float] = setting(
         0.7,
         "0..1: how much recorded events, laid in where the network half hears them, are of a sound's dream.",
@@ -218,7 +228,7 @@ SCHEDULE_LIMITS = {
 """Smallest and largest value of each number of the schedule."""
 IMAGE_SETTINGS = frozenset({"habituation", "heard_to_seen", "motif"})
 """Those that a sound's dream does not have."""
-AUDIO_SETTINGS = frozenset({"grains"})
+AUDIO_SETTINGS = frozenset({"grains", "seen_to_heard"})
 """Those that a picture's dream does not have."""
 
 
@@ -241,6 +251,7 @@ DEFAULT_FACTORS = {
     "strength": (0.2, 1.4),
     "habituation": (0.0, 1.0),
     "heard_to_seen": (0.0, 1.0),
+    "seen_to_heard": (0.0, 1.0),
     "grains": (0.2, 1.4),
 }
 """Low and high, where no range is given: about as much dream on the whole as without."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.ndimage
@@ -18,6 +18,7 @@ import scipy.signal
 from mmdream.audio.canvas import N_BANDS
 from mmdream.audio.chunks import Chunk, ChunkContext
 from mmdream.audio.gradient import make_gradient_pair
+from mmdream.audio.grains.cues import PictureCues, scale_level
 from mmdream.audio.grains.grain import LEAD_COLUMNS, Grain, GrainBank, HeardGrains
 from mmdream.audio.pitch import summarize_pitch
 from mmdream.audio.source import read_padded
@@ -77,6 +78,8 @@ class GrainWindow:
     """0..1, float [hop], over all that the chunk hears."""
     energy: float
     """Contrast energy of the source."""
+    cues: PictureCues | None = None
+    """What the picture shows meanwhile; None: it does not matter."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def choose_grains(
     chunk = window.chunk
     source = context.read_slice(context.source, chunk, context.level_factor)
     bands = source.power @ context.frontend.filterbank
-    places = find_places(context, chunk, bands)
+    cues = window.cues
+    places = find_places(context, chunk, bands, None if cues is None else cues.appearances())
     if not len(places.hops) or not bank.atoms:
         return []
     depths = window.depths[np.rint(source.positions).astype(int)]
@@ -121,6 +125,11 @@ def choose_grains(
     taste = np.exp(SEED_SPREAD * rng.standard_normal(len(bank.atoms)))
     if wanted is not None:
         taste = taste * np.where(wanted, 1.0, OTHER_CLASS)
+    matches = np.full(len(bank.atoms), -1)
+    if cues is not None:
+        matches = cues.match_atoms(context.frontend.network.card, [atom.kind for atom in bank.atoms])
+        seconds = np.asarray(context.hop_seconds(places.hops))
+        taste = taste * cues.favour(seconds, matches, _coupling_amounts(context, places.hops))
     chosen: list[Grain] = []
     tried: Grain | None = None
     best_value = -math.inf
@@ -140,6 +149,8 @@ def choose_grains(
         if left[place, atom] <= 0 or len(chosen) == most:
             break
         tried = _make_grain(context, places, place, bank, atom)
+        if cues is not None:
+            tried = _place_by_picture(context, cues, tried, int(matches[atom]))
         taken.append(tried.hop)
         tired.update((bank.atoms[atom].name, bank.atoms[atom].kind))
     return sorted(chosen, key=lambda grain: grain.hop)
@@ -175,10 +186,28 @@ def _make_grain(context: ChunkContext, places: Places, place: int, bank: GrainBa
     return Grain(hop, atom, ratio, float(places.levels[place]), pitch)
 
 
-def find_places(context: ChunkContext, chunk: Chunk, bands: np.ndarray) -> Places:
+def _coupling_amounts(context: ChunkContext, hops: np.ndarray) -> np.ndarray:
+    """How much the picture counts at hops, 0..1."""
+    return np.asarray(context.settings.schedule.curve("seen_to_heard").at(context.hop_seconds(hops)))
+
+
+def _place_by_picture(context: ChunkContext, cues: PictureCues, grain: Grain, kind: int) -> Grain:
+    """A grain at its motif's side, and as loud as that is large; itself where its motif is not shown."""
+    shown = cues.place(float(context.hop_seconds(grain.hop)), kind)
+    amount = float(_coupling_amounts(context, np.array([grain.hop]))[0])
+    if shown is None or not amount:
+        return grain
+    _, side, size = shown
+    return replace(grain, level=grain.level * scale_level(size, amount), side=side, sidedness=amount)
+
+
+def find_places(
+    context: ChunkContext, chunk: Chunk, bands: np.ndarray, appearances: np.ndarray | None = None
+) -> Places:
     """Onsets of the source in a chunk, and places between them, with the loudness around.
 
-    `bands` are the source's power in the network's bands, float32 [column, band].
+    `bands` are the source's power in the network's bands, float32 [column, band]; at the seconds of
+    `appearances` something begins in the picture that may sound.
     """
     stft = context.frontend.stft
     first, _ = context.column_range(chunk)
@@ -193,6 +222,10 @@ def find_places(context: ChunkContext, chunk: Chunk, bands: np.ndarray) -> Place
     weights = np.sqrt(np.minimum(envelope[onsets] / clear, 1.0))
     weights = weights * (1 + PULSE_WEIGHT * find_pulse(envelope, rate)[onsets])
     hops = np.rint((onsets + first) / context.columns_per_hop).astype(int)
+    if appearances is not None:
+        shown = np.rint(appearances * stft.rate / context.stft.hop).astype(int)
+        hops = np.concatenate((hops, shown))
+        weights = np.concatenate((weights, _coupling_amounts(context, shown)))
     spacing = max(1, round(FILLER_SECONDS * stft.rate / context.stft.hop))
     fillers = np.arange(-(-chunk.first // spacing) * spacing, chunk.stop, spacing)
     if len(hops):

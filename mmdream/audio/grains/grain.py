@@ -42,6 +42,10 @@ class Grain:
     """Linear RMS of its loud part over all channels, of full scale, before the schedule's strength."""
     pitch: float
     """Hz of what sounds there; 0: it has none, or one that is not sure."""
+    side: float = 0.0
+    """-1 (left) to 1 (right): where its motif stands in the picture."""
+    sidedness: float = 0.0
+    """0..1: how much of where it stands that settles."""
 
 
 def pack_grains(grains: Sequence[Grain]) -> np.ndarray:
@@ -146,17 +150,21 @@ def _at_hop(levels: np.ndarray, hop: int) -> float:
     return float(levels[hop]) if 0 <= hop < len(levels) else 0.0
 
 
-def pan_grain(source: AudioSource, sample: int) -> np.ndarray:
+def pan_grain(source: AudioSource, sample: int, side: float = 0.0, sidedness: float = 0.0) -> np.ndarray:
     """Where a grain stands: amplitude for each channel, float32 [channel], squares sum to 1.
 
-    Channels share it as they share what sounds around that moment.
+    Channels share it as they share what sounds around that moment; of its power `sidedness` (0..1) goes to
+    the first two, left and right, by its side (-1..1), as loud wherever it stands.
     """
     reach = round(PAN_SECONDS * source.rate)
     around = read_padded(source, sample - reach, sample + reach)
     power = np.square(around, dtype=np.float64).sum(axis=1)
-    if not power.any():
-        return np.full(source.channels, 1 / math.sqrt(source.channels), np.float32)
-    return np.sqrt(power / power.sum()).astype(np.float32)
+    power = power / power.sum() if power.any() else np.full(source.channels, 1 / source.channels)
+    if sidedness and source.channels > 1:
+        angle = (side + 1) * math.pi / 4
+        power = (1 - sidedness) * power
+        power[:2] += sidedness * np.square([math.cos(angle), math.sin(angle)])
+    return np.sqrt(power).astype(np.float32)
 
 
 def fade_at_end(samples: np.ndarray, source: AudioSource, first: int) -> np.ndarray:

@@ -82,7 +82,9 @@ class GrainTrack:
 
     def _place(self, number: int, grain: Grain, first: int) -> PlacedGrain:
         context, strength = self.context, self.context.settings.schedule.curve("strength")
-        seconds, pan = float(context.hop_seconds(grain.hop)), pan_grain(context.source, first)
+        seconds, pan = float(context.hop_seconds(grain.hop)), pan_grain(
+            context.source, first, grain.side, grain.sidedness
+        )
         amplitudes = grain.level * float(strength.at(seconds)) * pan * np.exp(self._levels[grain.hop])
         level = 20 * math.log10(max(float(np.linalg.norm(amplitudes)), 1e-12))
         bank = self.banks(number)

@@ -1,0 +1,90 @@
+"""What a picture asks of a sound's grains: the kinds it shows over time, from which side, and how large."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmdream.networks.card import NetworkCard
+
+LEAST_FAVOUR = 0.04
+"""Share of its worth that an atom keeps whose kind is not shown while others are, at an amount of 1."""
+SHARPNESS = 2.0
+"""How much one spread of clarity less tells against a kind: its favour falls by the exponential of this."""
+APPEARANCE = 1.0
+"""Spreads that a kind grows clearer from one look to the next where it appears."""
+LEVELS_DB = -6.0, 3.0
+"""Of a grain whose motif is a point, and whose motif fills `FULL_SIZE` of the picture."""
+FULL_SIZE = 0.4
+
+
+@dataclass(frozen=True)
+class PictureCues:
+    """What a stretch of a picture shows of kinds that sound."""
+
+    kinds: tuple[str, ...]
+    """Classes of the sound network, and other kinds by their names."""
+    seconds: np.ndarray
+    """float64 [look], rising, of the source."""
+    clarity: np.ndarray
+    """float32 [look, kind], spreads by which a kind is clearer than usual; 0: it is not shown."""
+    sides: np.ndarray
+    """float32 [look, kind], -1 (left) to 1 (right)."""
+    sizes: np.ndarray
+    """float32 [look, kind], 0..1 of the picture."""
+
+    def match_atoms(self, card: NetworkCard, atom_kinds: Sequence[str]) -> np.ndarray:
+        """Number of the kind that each atom is of, int [atom]; -1: of none."""
+        classes = [card.find_class(kind) for kind in self.kinds]
+
+        def match(kind: str) -> int:
+            if kind in self.kinds:
+                return self.kinds.index(kind)
+            number = card.find_class(kind)
+            return -1 if number is None or number not in classes else classes.index(number)
+
+        return np.array([match(kind) for kind in atom_kinds], int)
+
+    def at(self, seconds: np.ndarray) -> np.ndarray:
+        """Place of the look that holds at each time, int [time]; that of the first before it."""
+        return np.maximum(np.searchsorted(self.seconds, seconds, "right") - 1, 0)
+
+    def favour(self, seconds: np.ndarray, matches: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+        """What the worth of each atom is multiplied by, float [time, atom], for amounts [time], 0..1.
+
+        1 where nothing is shown that sounds.
+        """
+        if not len(self.seconds):
+            return np.ones((len(seconds), len(matches)))
+        clarity = self.clarity[self.at(seconds)].astype(np.float64)
+        clearest = clarity.max(axis=1, keepdims=True, initial=0.0)
+        shown = np.where(clarity > 0, np.exp(SHARPNESS * (clarity - clearest)), 0.0)
+        own = np.where(matches >= 0, shown[:, matches], 0.0)
+        favour = np.where(clearest > 0, LEAST_FAVOUR + (1 - LEAST_FAVOUR) * own, 1.0)
+        return np.asarray(1 + amounts[:, None] * (favour - 1))
+
+    def appearances(self) -> np.ndarray:
+        """Seconds at which a kind becomes clearer, float64 [appearance]."""
+        if not self.clarity.size:
+            return np.zeros(0)
+        grown = np.diff(self.clarity, axis=0, prepend=self.clarity[:1]).max(axis=1) >= APPEARANCE
+        return self.seconds[grown]
+
+    def place(self, seconds: float, kind: int) -> tuple[float, float, float] | None:
+        """Clarity, side and size of a kind at a time; None: it is not shown."""
+        if kind < 0 or not len(self.seconds):
+            return None
+        look = int(self.at(np.array([seconds]))[0])
+        if not self.clarity[look, kind]:
+            return None
+        rows = self.clarity, self.sides, self.sizes
+        clarity, side, size = (float(row[look, kind]) for row in rows)
+        return clarity, side, size
+
+
+def scale_level(size: float, amount: float) -> float:
+    """Factor of a grain's amplitude whose motif has a size, 0..1, by an amount, 0..1."""
+    low, high = LEVELS_DB
+    return float(10 ** (amount * (low + (high - low) * min(size / FULL_SIZE, 1.0)) / 20))

@@ -1,0 +1,131 @@
+"""What a film's finished picture shows of motifs that sound: looked at part by part, and told to its sound."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from fractions import Fraction
+from math import floor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdream.analysis.shots import Scan
+from mmdream.audio.grains.cues import PictureCues
+from mmdream.core.errors import Interrupted
+from mmdream.image.hints import MAX_HINT, MIN_HINT, hinted_terms, measure_departures, shrink_look
+from mmdream.media.probe import MediaFile
+from mmdream.media.video_reader import read_frames
+from mmdream.networks.card import NetworkCard
+from mmdream.networks.couplings import find_couplings
+from mmdream.networks.network import Network
+from mmdream.networks.registry import load_card
+from mmdream.settings.recipe import Selection
+
+if TYPE_CHECKING:
+    from mmdream.render.chain import VideoPlan
+
+LOOKS_PER_SECOND = 2
+"""And one at the first frame of each shot."""
+CLEAR_PLACES = 0.25
+"""Share of the picture, where a motif is clearest, that its clarity is the mean of."""
+MAX_SHOWN = 12
+"""Motifs of a look that are kept, the clearest."""
+MARGIN_SECONDS = 1.0
+"""Before and behind a stretch of sound whose looks belong to it, too."""
+POLL_SECONDS = 0.05
+
+Look = tuple[float, dict[str, list[float]]]
+"""Seconds of the source; clarity in spreads over what hints, side -1..1 and size 0..1 of each motif shown."""
+
+
+def choose_looks(scan: Scan, start: Fraction) -> frozenset[int]:
+    """Numbers of the frames that are looked at; `start` is the time stamp, in seconds, of second 0."""
+    firsts = {shot.first for shot in scan.shots}
+    slots = [floor((pts * scan.time_base - start) * LOOKS_PER_SECOND) for pts in scan.pts]
+    return frozenset(firsts | {place for place in range(1, len(slots)) if slots[place] != slots[place - 1]})
+
+
+def look_at_picture(network: Network, seconds: float, rgb: np.ndarray) -> Look:
+    """The motifs that an image, float32 [H, W, 3], shows clearly."""
+    departures = measure_departures(network, shrink_look(rgb))
+    if not np.isfinite(departures).all():
+        return seconds, {}
+    rows, columns, motifs = departures.shape
+    clearest = np.sort(departures.reshape(-1, motifs), axis=0)[-max(1, round(CLEAR_PLACES * rows * columns)) :]
+    clarity = clearest.mean(axis=0) - MIN_HINT
+    covered = np.clip((departures - MIN_HINT) / (MAX_HINT - MIN_HINT), 0, 1)
+    across = np.linspace(-1, 1, columns) if columns > 1 else np.zeros(1)
+    names, found = list(hinted_terms(network.card)), {}
+    for place in np.argsort(-clarity, kind="stable")[:MAX_SHOWN]:
+        if clarity[place] > 0:
+            own = covered[..., place]
+            side = float((own * across).sum() / max(float(own.sum()), 1e-9))
+            figures = float(clarity[place]), side, float(own.mean())
+            found[names[place]] = [round(figure, 3) for figure in figures]
+    return seconds, found
+
+
+def look_at_source(
+    film: MediaFile, scan: Scan, order: Selection, network: Network, is_stopped: Callable[[], bool]
+) -> bytes:
+    """The looks at a film's own picture, as JSON; `Interrupted` is raised when `is_stopped` says so."""
+    chosen, looks = choose_looks(scan, film.start), []
+    with closing(read_frames(film, order.start, order.end)) as frames:
+        for number, frame in enumerate(frames):
+            if is_stopped():
+                raise Interrupted
+            if number in chosen:
+                looks.append(look_at_picture(network, float(frame.seconds), frame.rgb))
+    return json.dumps(looks).encode()
+
+
+def wait_for_cues(
+    plan: VideoPlan, sound: NetworkCard, is_stopped: Callable[[], bool], first: float, last: float
+) -> PictureCues:
+    """What the picture shows from one second to another, as soon as the parts of it are finished.
+
+    Raises `Interrupted` when `is_stopped` says so.
+    """
+    assert plan.eye is not None
+    low, high = first - MARGIN_SECONDS, last + MARGIN_SECONDS
+    if plan.pipeline is None:
+        looks = json.loads(plan.store.path("shown", 0).read_bytes())
+    else:
+        times = np.asarray(plan.scan.pts) * float(plan.scan.time_base) - float(plan.film.start)
+        under = [
+            part
+            for chain in plan.chains
+            for part in chain
+            if times[part.first] <= high and times[part.stop - 1] >= low
+        ]
+        while any(part.number not in plan.store.finished("picture") for part in under):
+            if is_stopped():
+                raise Interrupted
+            time.sleep(POLL_SECONDS)
+        finished = plan.store.finished("picture")
+        looks = [look for part in under for look in finished[part.number].sums["shown"]]
+    inside = [(seconds, motifs) for seconds, motifs in looks if low <= seconds <= high]
+    return make_cues(inside, plan.eye.card, sound)
+
+
+def make_cues(looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard) -> PictureCues:
+    """The kinds that looks show: classes of the sound network by their coupled motifs, and motifs themselves."""
+    couplings = find_couplings(picture, sound)
+    motifs = [name for name in hinted_terms(picture) if name not in couplings]
+    kinds = {**couplings, **{name: (name,) for name in motifs}}
+    figures = np.zeros((3, len(looks), len(kinds)), np.float32)
+    for row, (_, shown) in enumerate(looks):
+        for column, names in enumerate(kinds.values()):
+            if found := [shown[name] for name in names if name in shown]:
+                figures[:, row, column] = max(found)
+    seconds = np.array([seconds for seconds, _ in looks], np.float64)
+    return PictureCues(tuple(kinds), seconds, *figures)
+
+
+def choose_eye(networks: Sequence[Network], sound: NetworkCard) -> NetworkCard:
+    """The card of the network that looks: the first of some that knows motifs which sound, else dreamnet."""
+    able = (network.card for network in networks if find_couplings(network.card, sound))
+    return next((card for card in able if hinted_terms(card)), load_card("dreamnet"))
