@@ -57,7 +57,7 @@ def choose(source: ArraySource, network: Network, settings: AudioDreamSettings) 
 def lay_at(track: GrainTrack, hops: np.ndarray) -> ArraySource:
     """The source with the track's grains at other hops, each as loud over what sounds there."""
     context, source = track.context, track.context.source
-    ordered = track.ordered
+    ordered = track.order()
     here = measure_loudness(context, np.array([grain.hop for _, grain in ordered]))
     there = measure_loudness(context, hops)
     placed = []
@@ -76,7 +76,7 @@ def lay_at(track: GrainTrack, hops: np.ndarray) -> ArraySource:
 def measure_pitch(track: GrainTrack) -> tuple[float, float, int]:
     """Share of sure pitches near the source's, transposed and not, and how many are sure."""
     near: list[tuple[bool, bool]] = []
-    for number, grain in track.ordered:
+    for number, grain in track.order():
         pitch, confidence = track.banks(number).pitch(grain.atom)
         if grain.pitch and confidence >= SURE_PITCH:
             near.append(tuple(_is_near(ratio * pitch, grain.pitch) for ratio in (grain.ratio, 1.0)))  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def measure_sound(
         return float(np.average(measure_contrast_energies(source, sound, network) / was, weights=mix))
 
     track = choose(source, network, settings)
-    hops = np.array([grain.hop for _, grain in track.ordered])
+    hops = np.array([grain.hop for _, grain in track.order()])
     last = max(source.n_samples // track.context.stft.hop, 1)
     random = [gain(lay_at(track, rng.integers(0, last, len(hops)))) for _ in range(draws)]
     blocks: list[np.ndarray] = []
@@ -120,7 +120,7 @@ def measure_sound(
     around = measure_loudness(track.context, hops, least=0.0)
     heard = [
         track.banks(number).atoms[grain.atom].kind
-        for (number, grain), level in zip(track.ordered, around, strict=True)
+        for (number, grain), level in zip(track.order(), around, strict=True)
         if abs(20 * np.log10(grain.level / max(level, 1e-9))) <= NEAR_DB
     ]
     seconds = np.array([grain.seconds for grain in report.grains])

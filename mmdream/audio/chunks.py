@@ -147,7 +147,7 @@ class DreamHooks:
     fill: FillChunks | None = None
     """Renders all chunks that the store lacks, elsewhere; None: they are rendered one by one."""
     cues: Callable[[float, float], PictureCues] | None = None
-    """What the film's picture shows from one second to another, see `PictureCues`; it may have to wait for it.
+    """What the film's picture shows from one second to another, see `PictureCues`; it may have to wait.
     None: there is no picture."""
 
 

@@ -106,7 +106,10 @@ def dream_source(
     track = plan_grains(context, plans, store) if settings.has_grains else None
     if hooks.fill is not None and store is not None:
         missing = [number for number in range(len(plans)) if number not in store]
-        hooks.fill(missing, None if track is None else [pack_grains(grains) for grains in track.grains])
+        hooks.fill(
+            missing,
+            None if track is None else [pack_grains(track.begin_in(number)) for number in range(len(plans))],
+        )
     canvases = chunks.crossfade_chunks(_dream_chunks(context, plans, track, store, dreamed))
     if track is not None:
         canvases = track.watch_levels(canvases)
@@ -115,7 +118,7 @@ def dream_source(
         spectra = fit_dream_phases(spectra, context.stft)
     blocks, grains = resynthesize(context, spectra), list[GrainEvent]()
     if track is not None:
-        blocks = add_grains(blocks, partial(track.take_before, track.ordered, grains))
+        blocks = add_grains(blocks, partial(track.take_before, grains))
     with mastering.store_raw(blocks, source, folder) as (raw, raw_meter):
         curve = mastering.match_dream_loudness(raw_meter, meter, source.rate, share, settings.loudness)
         report = mastering.write_mastered(raw, curve, source, meter, write)
@@ -156,7 +159,7 @@ def render_chunks_alone(
 
 
 def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:
-    """All grains of a sound, kept in the store behind its chunks."""
+    """The grains of a sound, chosen when they are asked for, and kept in the store behind its chunks."""
     strength = context.settings.schedule.curve("strength")
 
     amount = context.settings.schedule.curve("seen_to_heard")

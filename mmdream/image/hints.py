@@ -75,12 +75,13 @@ def shrink_look(image: np.ndarray) -> np.ndarray:
     return resize(image, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def measure_departures(network: Network, image: np.ndarray) -> np.ndarray:
+def measure_departures(network: Network, image: np.ndarray, step: float = WINDOW_STEP) -> np.ndarray:
     """How far each motif's score lies above what is usual in pictures, at each place of an image.
 
     Args:
         network: one whose card has hints.
         image: float32 [H, W, 3], 0..1.
+        step: of a window's side, from one window to the next.
 
     Returns:
         float32 [row, column, motif] in spreads, of the windows that suit a place best; the motifs are those
@@ -94,14 +95,16 @@ def measure_departures(network: Network, image: np.ndarray) -> np.ndarray:
     spread = np.array([hint.spread for hint in hints], np.float32)
     found = []
     for share in WINDOW_SHARES:
-        windows, ys, xs = cut_windows(image, share)
+        windows, ys, xs = cut_windows(image, share, step)
         scores = measure_window_scores(network, windows)
         departures = ((scores - usual) / spread).reshape(len(ys), len(xs), -1)
         found.append(_interpolate(departures, ys, xs, (rows, columns)))
     return np.max(found, axis=0)
 
 
-def cut_windows(image: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cut_windows(
+    image: np.ndarray, share: float, step: float = WINDOW_STEP
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Square windows of an image, float32 [H, W, 3], of a share of its shorter side, row by row.
 
     Returns the windows, float32 [window, h, w, 3], and the middles of their rows and of their columns, 0..1.
@@ -110,7 +113,7 @@ def cut_windows(image: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray
     side = max(1, round(share * min(sides)))
 
     def place_windows(length: int) -> list[int]:
-        count = min(math.ceil((length - side) / (WINDOW_STEP * side)) + 1, MAX_WINDOWS)
+        count = min(math.ceil((length - side) / (step * side)) + 1, MAX_WINDOWS)
         return [round(first) for first in np.linspace(0, length - side, count)]
 
     tops, lefts = map(place_windows, sides)

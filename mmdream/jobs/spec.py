@@ -96,6 +96,7 @@ def describe_job(
     from mmdream.render.atoms import hash_grain_set
     from mmdream.render.audio_style import check_audio_style
     from mmdream.render.models import probe_guide_sound
+    from mmdream.render.shown import choose_eye
 
     contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
@@ -112,6 +113,12 @@ def describe_job(
     listens = not order.keep_picture and not recipe.schedule.curve("heard_to_seen").is_zero
     if hears or listens:
         contents |= _hash_network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
+    if hears and not recipe.schedule.curve("seen_to_heard").is_zero:
+        nets = (
+            [] if order.keep_picture else [recipe.net, *(recipe.for_pass(each).net for each in recipe.passes)]
+        )
+        eye = choose_eye(map(load_card, nets), load_card(recipe.sound_net))
+        contents |= _hash_network(eye.name, "picture", "looking network", None)
     if hears:
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if (digest := hash_grain_set(recipe)) is not None:

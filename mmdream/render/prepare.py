@@ -36,6 +36,7 @@ from mmdream.render.seams import plan_seams
 from mmdream.render.shown import choose_eye, look_at_source
 from mmdream.render.source import hash_frame
 from mmdream.settings.recipe import Selection, film_size
+from mmdream.settings.schedule import Schedule
 
 
 def prepare_video(
@@ -68,7 +69,7 @@ def prepare_video(
     eye = None
     if couples and audio_network is not None:
         networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]
-        card = choose_eye(networks, audio_network.card)
+        card = choose_eye([network.card for network in networks], audio_network.card)
         eye = next((each for each in networks if each.card is card), None) or load_network(card)
         if pipeline is None and not store.finished("shown"):
             looks = look_at_source(film, scan, job.order, eye, is_stopped)
@@ -92,17 +93,29 @@ def prepare_video(
 
 
 def _check_couplings(film: MediaFile, job: VideoJob, track: AudioTrack | None) -> None:
-    """Refuse a coupling of picture and sound where one of the two is missing."""
-    schedule = job.recipe.schedule
-    if not schedule.curve("heard_to_seen").is_zero and not film.audio_tracks:
-        raise UserError(f"{film.path}: has no sound that could be seen; leave --heard-to-seen out")
-    if not schedule.curve("heard_to_seen").is_zero and job.order.keep_picture:
-        raise UserError("heard-to-seen changes the picture, and --keep-picture keeps it; leave one of them out")
-    if not schedule.curve("seen_to_heard").is_zero and track is None:
-        why = "no sound track is dreamed" if film.audio_tracks else f"{film.path} has no sound"
-        raise UserError(f"seen-to-heard changes the sound, but {why}; leave --seen-to-heard out")
-    if not schedule.curve("seen_to_heard").is_zero and job.order.sound_style is not None:
-        raise UserError("seen-to-heard places a dream's grains, and --sound-style has none; leave one of them out")
+    """Refuse a coupling of picture and sound that was asked for and where one of the two is missing."""
+
+    def is_asked(name: str) -> bool:
+        curve = job.recipe.schedule.curve(name)
+        return not curve.is_zero and curve != Schedule().curve(name)
+
+    if is_asked("heard_to_seen"):
+        if not film.audio_tracks:
+            raise UserError(
+                f"{film.path}: has no sound that the picture could go by; leave heard-to-seen out"
+            )
+        if job.order.keep_picture:
+            raise UserError(
+                "heard-to-seen changes the picture, and --keep-picture keeps it; leave one of them out"
+            )
+    if is_asked("seen_to_heard"):
+        if track is None:
+            why = "no sound track is dreamed" if film.audio_tracks else f"{film.path} has no sound"
+            raise UserError(f"seen-to-heard changes the sound, but {why}; leave it out")
+        if job.order.sound_style is not None:
+            raise UserError(
+                "seen-to-heard places a dream's grains, and --sound-style has none; leave one of them out"
+            )
 
 
 def scan_video(

@@ -1,10 +1,10 @@
-"""What a film's finished picture shows of motifs that sound: looked at part by part, and told to its sound."""
+"""What a film's finished picture shows of motifs that sound: looked at part by part, for its sound."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from fractions import Fraction
 from math import floor
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LOOKS_PER_SECOND = 2
 """And one at the first frame of each shot."""
+WINDOW_STEP = 1.0
+"""Of a window's side, from one to the next: twice that of the hints, and two fifths of their time."""
 CLEAR_PLACES = 0.25
 """Share of the picture, where a motif is clearest, that its clarity is the mean of."""
 MAX_SHOWN = 12
@@ -50,11 +52,12 @@ def choose_looks(scan: Scan, start: Fraction) -> frozenset[int]:
 
 def look_at_picture(network: Network, seconds: float, rgb: np.ndarray) -> Look:
     """The motifs that an image, float32 [H, W, 3], shows clearly."""
-    departures = measure_departures(network, shrink_look(rgb))
+    departures = measure_departures(network, shrink_look(rgb), WINDOW_STEP)
     if not np.isfinite(departures).all():
         return seconds, {}
     rows, columns, motifs = departures.shape
-    clearest = np.sort(departures.reshape(-1, motifs), axis=0)[-max(1, round(CLEAR_PLACES * rows * columns)) :]
+    clear_places = max(1, round(CLEAR_PLACES * rows * columns))
+    clearest = np.sort(departures.reshape(-1, motifs), axis=0)[-clear_places:]
     clarity = clearest.mean(axis=0) - MIN_HINT
     covered = np.clip((departures - MIN_HINT) / (MAX_HINT - MIN_HINT), 0, 1)
     across = np.linspace(-1, 1, columns) if columns > 1 else np.zeros(1)
@@ -112,7 +115,7 @@ def wait_for_cues(
 
 
 def make_cues(looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard) -> PictureCues:
-    """The kinds that looks show: classes of the sound network by their coupled motifs, and motifs themselves."""
+    """The kinds that looks show: the sound network's classes by their coupled motifs, and other motifs."""
     couplings = find_couplings(picture, sound)
     motifs = [name for name in hinted_terms(picture) if name not in couplings]
     kinds = {**couplings, **{name: (name,) for name in motifs}}
@@ -125,7 +128,7 @@ def make_cues(looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard) -
     return PictureCues(tuple(kinds), seconds, *figures)
 
 
-def choose_eye(networks: Sequence[Network], sound: NetworkCard) -> NetworkCard:
+def choose_eye(cards: Iterable[NetworkCard], sound: NetworkCard) -> NetworkCard:
     """The card of the network that looks: the first of some that knows motifs which sound, else dreamnet."""
-    able = (network.card for network in networks if find_couplings(network.card, sound))
-    return next((card for card in able if hinted_terms(card)), load_card("dreamnet"))
+    able = (card for card in cards if find_couplings(card, sound) and hinted_terms(card))
+    return next(able, None) or load_card("dreamnet")

@@ -105,7 +105,7 @@ def test_an_excerpt_gets_the_grains_of_the_whole(melnet: Network, atoms: tuple[A
     low, high = 2 * CHUNK_HOPS, 3 * CHUNK_HOPS
 
     def inside(found):
-        return [grain for _, grain in found.ordered if low <= grain.hop < high]
+        return [grain for _, grain in found.order() if low <= grain.hop < high]
 
     assert inside(track)
     assert [(g.hop, g.atom) for g in inside(track)] == [(g.hop, g.atom) for g in inside(other)]

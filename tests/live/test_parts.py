@@ -129,7 +129,8 @@ def test_wrong_values_are_refused_and_change_nothing(controls: Controls) -> None
             controls.change({"steps": 5, **given})
     assert controls.at(1.0) == before
     for name, (low, high) in SCHEDULE_LIMITS.items():
-        if name not in ("grains", "heard_to_seen", "seen_to_heard"):  # Of a sound, and of a film that was heard before.
+        # Live has neither grains nor a film that was heard and looked at before.
+        if name not in ("grains", "heard_to_seen", "seen_to_heard"):
             controls.change({name: low})
             controls.change({name: high})
 

@@ -18,7 +18,7 @@ import scipy.signal
 from mmdream.audio.canvas import N_BANDS
 from mmdream.audio.chunks import Chunk, ChunkContext
 from mmdream.audio.gradient import make_gradient_pair
-from mmdream.audio.grains.cues import PictureCues, scale_level
+from mmdream.audio.grains.cues import PictureCues, find_cutoff, scale_level
 from mmdream.audio.grains.grain import LEAD_COLUMNS, Grain, GrainBank, HeardGrains
 from mmdream.audio.pitch import summarize_pitch
 from mmdream.audio.source import read_padded
@@ -192,13 +192,14 @@ def _coupling_amounts(context: ChunkContext, hops: np.ndarray) -> np.ndarray:
 
 
 def _place_by_picture(context: ChunkContext, cues: PictureCues, grain: Grain, kind: int) -> Grain:
-    """A grain at its motif's side, and as loud as that is large; itself where its motif is not shown."""
+    """A grain at its motif's side, as loud and as bright as that is large; itself where it is not shown."""
     shown = cues.place(float(context.hop_seconds(grain.hop)), kind)
     amount = float(_coupling_amounts(context, np.array([grain.hop]))[0])
     if shown is None or not amount:
         return grain
     _, side, size = shown
-    return replace(grain, level=grain.level * scale_level(size, amount), side=side, sidedness=amount)
+    level, cutoff = grain.level * scale_level(size, amount), find_cutoff(size, amount)
+    return replace(grain, level=level, side=side, sidedness=amount, cutoff=cutoff)
 
 
 def find_places(

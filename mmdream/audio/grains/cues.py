@@ -18,6 +18,8 @@ APPEARANCE = 1.0
 LEVELS_DB = -6.0, 3.0
 """Of a grain whose motif is a point, and whose motif fills `FULL_SIZE` of the picture."""
 FULL_SIZE = 0.4
+CUTOFFS = 2_000.0, 20_000.0
+"""Hz above which a grain is dulled whose motif is a point, and whose motif fills `FULL_SIZE`."""
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,10 @@ def scale_level(size: float, amount: float) -> float:
     """Factor of a grain's amplitude whose motif has a size, 0..1, by an amount, 0..1."""
     low, high = LEVELS_DB
     return float(10 ** (amount * (low + (high - low) * min(size / FULL_SIZE, 1.0)) / 20))
+
+
+def find_cutoff(size: float, amount: float) -> float:
+    """Hz above which a grain is dulled whose motif has a size, 0..1, by an amount, 0..1; 0: it is not."""
+    low, high = CUTOFFS
+    share = amount * (1 - min(size / FULL_SIZE, 1.0))
+    return high * (low / high) ** share if share > 0 else 0.0

@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy.signal
 import soxr
 
 from mmdream.audio.canvas import DB_PER_NEPER, soft_limit
@@ -46,6 +47,8 @@ class Grain:
     """-1 (left) to 1 (right): where its motif stands in the picture."""
     sidedness: float = 0.0
     """0..1: how much of where it stands that settles."""
+    cutoff: float = 0.0
+    """Hz above which it is dulled, as what is small in the picture is; 0: it is not."""
 
 
 def pack_grains(grains: Sequence[Grain]) -> np.ndarray:
@@ -165,6 +168,15 @@ def pan_grain(source: AudioSource, sample: int, side: float = 0.0, sidedness: fl
         power = (1 - sidedness) * power
         power[:2] += sidedness * np.square([math.cos(angle), math.sin(angle)])
     return np.sqrt(power).astype(np.float32)
+
+
+def dull(samples: np.ndarray, cutoff: float, rate: int) -> np.ndarray:
+    """An atom, float32 [sample], whose power above a frequency, Hz, falls by 6 dB an octave; 0: as it is."""
+    if not 0 < cutoff < rate / 2:
+        return samples
+    return np.asarray(
+        scipy.signal.sosfilt(scipy.signal.butter(1, cutoff, fs=rate, output="sos"), samples), np.float32
+    )
 
 
 def fade_at_end(samples: np.ndarray, source: AudioSource, first: int) -> np.ndarray:

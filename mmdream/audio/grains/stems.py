@@ -44,8 +44,8 @@ def _stream_kind(
     source: AudioSource, track: GrainTrack, grains: Sequence[GrainEvent], kind: str
 ) -> Iterator[np.ndarray]:
     """The grains of a kind alone, in the blocks of `measure_mastering_gain`."""
-    wanted = [each for each, grain in zip(track.ordered, grains, strict=True) if grain.kind == kind]
+    wanted = [each for each, grain in zip(track.order(), grains, strict=True) if grain.kind == kind]
     starts = range(0, source.n_samples, BLOCK_SAMPLES)
     lengths = (min(BLOCK_SAMPLES, source.n_samples - start) for start in starts)
     silence = (np.zeros((source.channels, length), np.float32) for length in lengths)
-    return add_grains(silence, partial(track.take_before, wanted, []))
+    return add_grains(silence, partial(track.take_before, [], chosen=wanted))

@@ -1,11 +1,11 @@
-"""The grains of a whole sound: chosen window by window before it is dreamed, and laid in when it has been."""
+"""The grains of a whole sound: chosen window by window as it is dreamed, and mixed in when it has been."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mmdream.audio.grains.grain import (
     GrainBank,
     HeardGrains,
     PlacedGrain,
+    dull,
     fade_at_end,
     load_bank,
     pack_grains,
@@ -40,57 +41,75 @@ class GrainTrack:
     grid: Sequence[Chunk]
     banks: Callable[[int], GrainBank]
     """The atoms of a chunk, by its place in the grid."""
-    grains: Sequence[Sequence[Grain]]
+    begin_in: Callable[[int], Sequence[Grain]]
+    """The grains of a chunk, by its place in the grid, in order of time; chosen when first asked for."""
     _levels: dict[int, np.ndarray] = field(default_factory=dict)
     """Nepers that the ascent gave each grain, float32 [voice], by its hop."""
+    _ordered: list[tuple[int, Grain]] = field(default_factory=list)
+    _chunks_ordered: int = 0
 
-    @cached_property
-    def ordered(self) -> list[tuple[int, Grain]]:
-        """Every grain in order of time, with its chunk's number."""
-        return [(number, grain) for number, grains in enumerate(self.grains) for grain in grains]
+    def order(self, stop: int | None = None) -> Sequence[tuple[int, Grain]]:
+        """Every grain of the chunks that begin before a sample, in order of time, with its chunk's number.
+
+        None: of all chunks.
+        """
+        for number in range(self._chunks_ordered, len(self.grid)):
+            if stop is not None and self._sample(self.grid[number].first) >= stop:
+                break
+            self._ordered += [(number, grain) for grain in self.begin_in(number)]
+            self._chunks_ordered = number + 1
+        return self._ordered
 
     def hear(self, number: int) -> HeardGrains:
         """What is heard of grains over a chunk's columns: its own, and its neighbours'."""
         near = range(max(number - 1, 0), min(number + 2, len(self.grid)))
-        placed = [(grain, self.banks(other)) for other in near for grain in self.grains[other]]
+        placed = [(grain, self.banks(other)) for other in near for grain in self.begin_in(other)]
         return hear_grains(self.context, self.grid[number], placed)
 
     def watch_levels(self, canvases: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
         """Pass finished canvases on, see `render_chunk`, and note the levels of the grains in them."""
-        context, ordered = self.context, self.ordered
+        context = self.context
         for first, canvas in canvases:
-            planes = canvas.reshape(len(canvas), len(context.voices), context.canvas_width)
-            for _, grain in ordered:
-                if first <= grain.hop < first + len(canvas):
-                    self._levels[grain.hop] = planes[grain.hop - first, :, -1].copy()
+            planes, stop = (
+                canvas.reshape(len(canvas), len(context.voices), context.canvas_width),
+                first + len(canvas),
+            )
+            for number, chunk in enumerate(self.grid):
+                for grain in self.begin_in(number) if chunk.first < stop and chunk.stop > first else ():
+                    if first <= grain.hop < stop:
+                        self._levels[grain.hop] = planes[grain.hop - first, :, -1].copy()
             yield first, canvas
 
     def take_before(
-        self, wanted: Sequence[tuple[int, Grain]], taken: list[GrainEvent], stop: int
+        self, taken: list[GrainEvent], stop: int, chosen: Sequence[tuple[int, Grain]] | None = None
     ) -> Iterator[PlacedGrain]:
-        """Of some of `ordered` those that begin before sample `stop` and were not `taken`, in order.
+        """The grains that begin before sample `stop` and were not `taken`, in order: some of `order`, or all.
 
         They are `taken` then. The canvases up to there must have been watched.
         """
-        for number, grain in wanted[len(taken) :]:
-            first = grain.hop * self.context.stft.hop - self.context.offset
+        grains = self.order(stop) if chosen is None else chosen
+        for number, grain in grains[len(taken) :]:
+            first = self._sample(grain.hop)
             if first >= stop:
                 return
             placed = self._place(number, grain, first)
             taken.append(placed.event)
             yield placed
 
+    def _sample(self, hop: int) -> int:
+        return hop * self.context.stft.hop - self.context.offset
+
     def _place(self, number: int, grain: Grain, first: int) -> PlacedGrain:
         context, strength = self.context, self.context.settings.schedule.curve("strength")
-        seconds, pan = float(context.hop_seconds(grain.hop)), pan_grain(
-            context.source, first, grain.side, grain.sidedness
-        )
+        seconds = float(context.hop_seconds(grain.hop))
+        pan = pan_grain(context.source, first, grain.side, grain.sidedness)
         amplitudes = grain.level * float(strength.at(seconds)) * pan * np.exp(self._levels[grain.hop])
         level = 20 * math.log10(max(float(np.linalg.norm(amplitudes)), 1e-12))
         bank = self.banks(number)
         atom = bank.atoms[grain.atom]
         pitch = bank.pitch(grain.atom)[0] * grain.ratio or None
-        samples = fade_at_end(bank.samples(grain.atom, grain.ratio), context.source, first)
+        samples = dull(bank.samples(grain.atom, grain.ratio), grain.cutoff, context.source.rate)
+        samples = fade_at_end(samples, context.source, first)
         length = len(samples) / context.source.rate
         about = atom.kind, atom.name, pitch, level, tuple(pan.tolist()), atom.credit
         event = GrainEvent(seconds, length, *about)
@@ -103,34 +122,36 @@ def choose_track(
     describe: Callable[[int], GrainWindow | None],
     store: ChunkStore | None,
 ) -> GrainTrack:
-    """Choose the grains of every chunk; `describe` says what is asked of a chunk's, None: it gets none.
+    """A track that chooses the grains of each chunk when they are asked for.
 
-    Even chunks choose for themselves, odd ones knowing what both neighbours chose: no choice depends on
-    more than two others, wherever a sound begins. They are kept in the store behind the sound's chunks.
+    `describe` says what is asked of a chunk's, None: it gets none. Even chunks choose for themselves, odd
+    ones knowing what both neighbours chose: no choice depends on more than two others, wherever a sound
+    begins. They are kept in the store behind the sound's chunks.
     """
-    banks, chosen = _make_banks(context, grid), dict[int, list[Grain]]()
+    banks = _make_banks(context, grid)
 
     def choose(number: int) -> dict[str, np.ndarray]:
         window = describe(number)
         if window is None:
             return {"grains": pack_grains([])}
-        beside = [(banks(other), chosen[other]) for other in (number - 1, number + 1) if other in chosen]
+        # By the numbers of the absolute grid, so that an excerpt's chunks are even where the whole's are.
+        is_odd = grid[number].number % 2
+        near = [other for other in (number - 1, number + 1) if is_odd and 0 <= other < len(grid)]
+        beside = [(banks(other), begin_in(other)) for other in near]
         return {"grains": pack_grains(choose_grains(context, window, banks(number), beside))}
 
-    # By the numbers of the absolute grid, so that an excerpt's chunks are even where the whole's are.
-    for odd in (0, 1):
-        numbers = [number for number, chunk in enumerate(grid) if chunk.number % 2 == odd]
-        found = [load_or_make(store, len(grid) + number, partial(choose, number)) for number in numbers]
-        chosen |= {
-            number: unpack_grains(arrays["grains"]) for number, arrays in zip(numbers, found, strict=True)
-        }
-    return GrainTrack(context, grid, banks, [chosen[number] for number in range(len(grid))])
+    @cache
+    def begin_in(number: int) -> list[Grain]:
+        arrays = load_or_make(store, len(grid) + number, partial(choose, number))
+        return unpack_grains(arrays["grains"])
+
+    return GrainTrack(context, grid, banks, begin_in)
 
 
 def restore_track(context: ChunkContext, grid: Sequence[Chunk], rows: Mapping[int, np.ndarray]) -> GrainTrack:
     """A track whose grains were chosen elsewhere: those of some chunks, by number, see `pack_grains`."""
     grains = [unpack_grains(rows[number]) if number in rows else [] for number in range(len(grid))]
-    return GrainTrack(context, grid, _make_banks(context, grid), grains)
+    return GrainTrack(context, grid, _make_banks(context, grid), grains.__getitem__)
 
 
 def _make_banks(context: ChunkContext, grid: Sequence[Chunk]) -> Callable[[int], GrainBank]:
