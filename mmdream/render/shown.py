@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from fractions import Fraction
 from math import floor
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,9 +22,6 @@ from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import Selection
 
-if TYPE_CHECKING:
-    from mmdream.render.chain import VideoPlan
-
 LOOKS_PER_SECOND = 2
 """And one at the first frame of each shot."""
 WINDOW_STEP = 1.0
@@ -35,9 +30,6 @@ CLEAR_PLACES = 0.25
 """Share of the picture, where a motif is clearest, that its clarity is the mean of."""
 MAX_SHOWN = 12
 """Motifs of a look that are kept, the clearest."""
-MARGIN_SECONDS = 1.0
-"""Before and behind a stretch of sound whose looks belong to it, too."""
-POLL_SECONDS = 0.05
 
 Look = tuple[float, dict[str, list[float]]]
 """Seconds of the source; clarity in spreads over what hints, side -1..1 and size 0..1 of each motif shown."""
@@ -83,35 +75,6 @@ def look_at_source(
             if number in chosen:
                 looks.append(look_at_picture(network, float(frame.seconds), frame.rgb))
     return json.dumps(looks).encode()
-
-
-def wait_for_cues(
-    plan: VideoPlan, sound: NetworkCard, is_stopped: Callable[[], bool], first: float, last: float
-) -> PictureCues:
-    """What the picture shows from one second to another, as soon as the parts of it are finished.
-
-    Raises `Interrupted` when `is_stopped` says so.
-    """
-    assert plan.eye is not None
-    low, high = first - MARGIN_SECONDS, last + MARGIN_SECONDS
-    if plan.pipeline is None:
-        looks = json.loads(plan.store.path("shown", 0).read_bytes())
-    else:
-        times = np.asarray(plan.scan.pts) * float(plan.scan.time_base) - float(plan.film.start)
-        under = [
-            part
-            for chain in plan.chains
-            for part in chain
-            if times[part.first] <= high and times[part.stop - 1] >= low
-        ]
-        while any(part.number not in plan.store.finished("picture") for part in under):
-            if is_stopped():
-                raise Interrupted
-            time.sleep(POLL_SECONDS)
-        finished = plan.store.finished("picture")
-        looks = [look for part in under for look in finished[part.number].sums["shown"]]
-    inside = [(seconds, motifs) for seconds, motifs in looks if low <= seconds <= high]
-    return make_cues(inside, plan.eye.card, sound)
 
 
 def make_cues(looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard) -> PictureCues:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 
 from mmdream.analysis.modulate import with_modulated_schedule
 from mmdream.audio.chunks import DreamHooks, FillChunks
+from mmdream.audio.grains.cues import PictureCues
 from mmdream.audio.mastering import AudioReport
 from mmdream.core.errors import Interrupted
 from mmdream.core.events import EventSink, RemainingTime
@@ -29,15 +31,9 @@ from mmdream.media.video_writer import VideoWriter, join_parts
 from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import VideoPlan, WrittenPart, open_source, render_ahead, render_seam
-from mmdream.render.hints import (
-    tell_hints,
-)
-from mmdream.render.parts import (
-    FrameStats,
-    StoredChunks,
-    outdated_states,
-)
-from mmdream.render.shown import wait_for_cues
+from mmdream.render.hints import tell_hints
+from mmdream.render.parts import FrameStats, StoredChunks, outdated_states
+from mmdream.render.shown import make_cues
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.report import Report
 
@@ -45,6 +41,10 @@ RenderedSound = tuple[OutputAudioTrack, AudioReport]
 """A finished sound, and its figures."""
 PICTURE = "picture.mid"
 """The finished picture in the work folder: all frames, as `VideoWriter` writes them."""
+CUE_MARGIN = 1.0
+"""Seconds before and behind a stretch of sound, in which what the picture shows matters to it, too."""
+POLL_SECONDS = 0.05
+"""Between two looks whether a part of the picture is finished."""
 
 
 class Runner(Protocol):
@@ -214,7 +214,7 @@ def render_sound(
                 is_stopped, chunks,
             )  # fmt: skip
         else:
-            cues = partial(wait_for_cues, plan, plan.audio_network.card, is_stopped)
+            cues = partial(wait_for_cues, plan, is_stopped)
             hooks = DreamHooks(
                 should_stop=is_stopped,
                 fill=runner.render_chunks(plan, is_stopped),
@@ -225,6 +225,34 @@ def render_sound(
             )
     (work / "source.wav").unlink()  # Room on the disk for the join.
     return OutputAudioTrack(plan.track, work / "sound.wav", span), report
+
+
+def wait_for_cues(plan: VideoPlan, is_stopped: Callable[[], bool], first: float, last: float) -> PictureCues:
+    """What the picture shows from one second to another, as soon as the parts of it are finished.
+
+    Raises `Interrupted` when `is_stopped` says so.
+    """
+    assert plan.eye is not None
+    assert plan.audio_network is not None
+    low, high = first - CUE_MARGIN, last + CUE_MARGIN
+    if plan.pipeline is None:
+        looks = json.loads(plan.store.path("shown", 0).read_bytes())
+    else:
+        times = np.asarray(plan.scan.pts) * float(plan.scan.time_base) - float(plan.film.start)
+        under = [
+            part
+            for chain in plan.chains
+            for part in chain
+            if times[part.first] <= high and times[part.stop - 1] >= low
+        ]
+        while any(part.number not in plan.store.finished("picture") for part in under):
+            if is_stopped():
+                raise Interrupted
+            time.sleep(POLL_SECONDS)
+        finished = plan.store.finished("picture")
+        looks = [look for part in under for look in finished[part.number].sums["shown"]]
+    inside = [(seconds, motifs) for seconds, motifs in looks if low <= seconds <= high]
+    return make_cues(inside, plan.eye.card, plan.audio_network.card)
 
 
 def join_and_verify(

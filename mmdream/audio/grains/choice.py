@@ -129,7 +129,10 @@ def choose_grains(
     if cues is not None:
         matches = cues.match_atoms(context.frontend.network.card, [atom.kind for atom in bank.atoms])
         seconds = np.asarray(context.hop_seconds(places.hops))
-        taste = taste * cues.favour(seconds, matches, _coupling_amounts(context, places.hops))
+        favour = cues.favour(seconds, matches, _coupling_amounts(context, places.hops))
+        # Half a dream's grains would come at the lowest worth, so a smaller worth alone keeps nothing out.
+        chances = rng.random((len(places.hops), 1))
+        taste = np.where(favour >= chances, taste * favour, 0.0)
     chosen: list[Grain] = []
     tried: Grain | None = None
     best_value = -math.inf

@@ -9,10 +9,10 @@ import numpy as np
 
 from mmdream.networks.card import NetworkCard
 
-LEAST_FAVOUR = 0.04
-"""Share of its worth that an atom keeps whose kind is not shown while others are, at an amount of 1."""
-SHARPNESS = 2.0
-"""How much one spread of clarity less tells against a kind: its favour falls by the exponential of this."""
+LEAST_FAVOUR = 0.02
+"""Of an atom whose kind is not shown, at an amount of 1."""
+CLEARLY = 0.75
+"""Spreads of clarity from which on a kind is wholly there."""
 APPEARANCE = 1.0
 """Spreads that a kind grows clearer from one look to the next where it appears."""
 LEVELS_DB = -6.0, 3.0
@@ -54,18 +54,16 @@ class PictureCues:
         return np.maximum(np.searchsorted(self.seconds, seconds, "right") - 1, 0)
 
     def favour(self, seconds: np.ndarray, matches: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-        """What the worth of each atom is multiplied by, float [time, atom], for amounts [time], 0..1.
+        """How likely each atom is beside what it would be, float [time, atom] 0..1, for amounts [time], 0..1.
 
-        1 where nothing is shown that sounds.
+        What no motif stands for is as likely as there is nothing else to be heard.
         """
         if not len(self.seconds):
             return np.ones((len(seconds), len(matches)))
-        clarity = self.clarity[self.at(seconds)].astype(np.float64)
-        clearest = clarity.max(axis=1, keepdims=True, initial=0.0)
-        shown = np.where(clarity > 0, np.exp(SHARPNESS * (clarity - clearest)), 0.0)
-        own = np.where(matches >= 0, shown[:, matches], 0.0)
-        favour = np.where(clearest > 0, LEAST_FAVOUR + (1 - LEAST_FAVOUR) * own, 1.0)
-        return np.asarray(1 + amounts[:, None] * (favour - 1))
+        shown = np.minimum(self.clarity[self.at(seconds)].astype(np.float64) / CLEARLY, 1.0)
+        most = shown.max(axis=1, keepdims=True, initial=0.0)
+        own = np.where(matches >= 0, shown[:, matches] if shown.shape[1] else 0.0, 1 - most)
+        return np.asarray((LEAST_FAVOUR + (1 - LEAST_FAVOUR) * own) ** amounts[:, None])
 
     def appearances(self) -> np.ndarray:
         """Seconds at which a kind becomes clearer, float64 [appearance]."""
