@@ -60,6 +60,9 @@ class ScheduleOptions:
 
     schedule: Path | None = setting(None, "Settings that change over time.", CLIMB, "FILE.toml")
     preset: str | None = setting(None, f"A ready look and sound: {', '.join(list_presets())}.", DREAM, "NAME")
+    together: float | None = setting(
+        None, "0..1: dream of the same in picture and sound; sets both of the next.", DREAM, "A", 0, 1
+    )
 
 
 STYLE_HELP = "Dream, and then paint in the style of this picture; repeat to blend."
@@ -155,6 +158,8 @@ def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natura
     schedule = load_preset(plan.preset or DEFAULT_PRESET)
     if plan.schedule is not None:
         schedule = read_schedule(plan.schedule, schedule)
+    if plan.together is not None:
+        schedule = schedule.with_settings(heard_to_seen=plan.together, seen_to_heard=plan.together)
     base = Recipe(schedule=schedule)
     recipe = given.settings(replace(base, manner=replace(base.manner, natural=natural)))
     targets = recipe.sound_wishes

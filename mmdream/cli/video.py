@@ -53,7 +53,7 @@ def _recipe_options() -> list[Option]:
 
 
 DREAM_OPTIONS = (
-    *pick(options(ScheduleOptions), "preset schedule"),
+    *pick(options(ScheduleOptions), "preset schedule together"),
     *_recipe_options(),
     *options(PassOptions),
     *options(Mask),
