@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ from mmdream.networks.couplings import find_couplings
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 
-WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.25
+WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.5
 """Of sound that is named together, and from one such window to the next."""
+BATCH = 16
+"""Windows that are named at once."""
 LEAST_SHARE = 0.6
 """Probability of a class from which on it is heard at all."""
 FADE_SECONDS = 0.75
@@ -122,14 +125,14 @@ def measure_heard(
             with soundfile.SoundFile(wave) as file:
                 source = FileSource(file, track.layout)
                 windows = read_windows(source, network, WINDOW_SECONDS, hop_seconds=HOP_SECONDS)
-                for begin, window in windows:
+                while several := list(islice(windows, BATCH)):
                     if is_stopped():
                         raise Interrupted
-                    seconds.append(float(made.start) + begin + WINDOW_SECONDS)
-                    logits.append(np.asarray(head(window), np.float32)[0])
+                    seconds += [float(made.start) + begin + WINDOW_SECONDS for begin, _ in several]
+                    logits.append(np.asarray(head(np.concatenate([w for _, w in several])), np.float32))
     shares = np.zeros((0, len(card.primary_names())), np.float32)
     if logits:
-        shares = hold_shares(softmax(np.stack(logits), axis=1))
+        shares = hold_shares(softmax(np.concatenate(logits), axis=1))
     return HeardSounds(card.name, card.primary_names(), np.array(seconds, np.float64), shares)
 
 
