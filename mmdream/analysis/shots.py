@@ -93,6 +93,8 @@ class Scan:
     """How far each frame moved since the one before it, see `measure_motion`."""
     brightness: array[float] = field(default_factory=lambda: array("f"))
     """Mean luma of every frame, 0..1."""
+    warmth: array[float] = field(default_factory=lambda: array("f"))
+    """Mean red over blue (Cr - Cb) of every frame, -1..1."""
 
     def presence(self, number: int) -> float:
         """How much of a frame is there, and of its dream: 1, and less the further it has faded, 0..1."""
@@ -110,6 +112,7 @@ class Scan:
             "repeated": np.array([self.repeated], np.int64),
         }
         measured = {"light": self.light, "motion": self.motion, "brightness": self.brightness}
+        measured["warmth"] = self.warmth
         return save(arrays | {name: np.array(values, np.float32) for name, values in measured.items()})
 
     @staticmethod
@@ -124,7 +127,8 @@ class Scan:
             for k, (first, stop, top, bottom, left, right) in enumerate(arrays["shots"].tolist())
         )
         pts = array("q", arrays["pts"].tobytes())
-        light, *others = (array("f", arrays[name].tobytes()) for name in ("light", "motion", "brightness"))
+        names = "light", "motion", "brightness", "warmth"
+        light, *others = (array("f", arrays[name].tobytes()) for name in names)
         time_base, repeated = Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0])
         return Scan(shots, pts, light, time_base, repeated, *others)
 
@@ -132,7 +136,7 @@ class Scan:
 def scan_frames(frames: Iterable[Frame]) -> Scan:
     """Read all frames that will be dreamed once, in flat memory; the shots cover them all."""
     pts: array[int] = array("q")
-    light, motion, brightness = (array("f") for _ in range(3))
+    light, motion, brightness, warmth = (array("f") for _ in range(4))
     time_base, repeated = Fraction(1), 0
     shots: list[Shot] = []
     shot: _OpenShot | None = None
@@ -145,12 +149,14 @@ def scan_frames(frames: Iterable[Frame]) -> Scan:
         light.append(1.0)
         pts.append(thumbnail.pts)
         motion.append(thumbnail.motion)
-        brightness.append(float(thumbnail.ycrcb[..., 0].mean()) / 255)
+        luma, red, blue = thumbnail.ycrcb.mean(axis=(0, 1)).tolist()
+        brightness.append(luma / 255)
+        warmth.append((red - blue) / 255)
         time_base = thumbnail.time_base
         repeated += thumbnail.repeated
     if shot is not None:
         shots.append(shot.close(len(light), light))
-    return Scan(tuple(shots), pts, light, time_base, repeated, motion, brightness)
+    return Scan(tuple(shots), pts, light, time_base, repeated, motion, brightness, warmth)
 
 
 class _OpenShot:

@@ -293,14 +293,13 @@ def _open_sound(session: Session) -> _Sound:
     from mmdream.media.audio_files import extract_audio
     from mmdream.render.audio import load_dream_settings
 
-    plan, wave = session.plan, session.folder / "source.wav"
-    track, network, order = plan.track, plan.audio_network, plan.job.order
-    assert track is not None
+    plan, wave, network = session.plan, session.folder / "source.wav", session.plan.audio_network
     assert network is not None
+    audio = plan.open_sound(session.folder)
     recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
-    settings = load_dream_settings(recipe, network, EventSink())
-    span = extract_audio(plan.film, track, wave, order.start, order.end)
-    source = FileSource(session.files.enter_context(closing(soundfile.SoundFile(wave))), track.layout)
+    settings = load_dream_settings(recipe, network, EventSink(), audio.loudness)
+    span = extract_audio(audio.film, audio.track, wave, *audio.span)
+    source = FileSource(session.files.enter_context(closing(soundfile.SoundFile(wave))), audio.track.layout)
     hooks = DreamHooks(should_stop=session.stop.is_set)
     context = ChunkContext(source, network, meter_loudness(source), settings, span.start, hooks)
     session.sound = _Sound(context, plan_chunks(context))

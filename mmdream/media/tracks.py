@@ -22,6 +22,9 @@ OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 "5.1(side)" of most films with surround sound, whose channels have the same order."""
 
 
+ADDED_RATE = 48_000
+"""Samples a second of a sound that is made for a silent film."""
+
 Excerpt = tuple[Fraction | None, Fraction | None]
 """Start and end, seconds since `MediaFile.start`; None: the film's own."""
 
@@ -61,10 +64,16 @@ def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, Audio
     """The film's video, and the audio track that is dreamed, if one is; a `UserError` if nothing can be."""
     if film.video is None:
         raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
+    if order.add_sound:
+        _check_added_sound(film, order)
     if order.keep_sound and order.sound_track is not None:
         raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
-    is_silent = order.keep_sound or (not film.audio_tracks and order.sound_track is None)
-    track = None if is_silent else find_sound_track(film, order.sound_track)
+    track: AudioTrack | None
+    if order.add_sound:
+        track = describe_added_track(film.video)
+    else:
+        is_silent = order.keep_sound or (not film.audio_tracks and order.sound_track is None)
+        track = None if is_silent else find_sound_track(film, order.sound_track)
     if order.sound_style is not None and track is None:
         raise UserError(f"{film.path}: has no sound to style; drop --sound-style")
     if order.keep_picture and track is None:
@@ -75,6 +84,24 @@ def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, Audio
     if film.duration is not None and start >= film.duration:
         raise UserError(f"start is {float(start):g}, but the film lasts {float(film.duration):.2f} seconds")
     return film.video, track
+
+
+def _check_added_sound(film: MediaFile, order: Selection) -> None:
+    if film.audio_tracks or film.undecodable_audio:
+        raise UserError(f"{film.path}: has a sound, and --add-sound is for films without; leave it out")
+    for name, given in (
+        ("--keep-sound", order.keep_sound),
+        ("--sound-track", order.sound_track is not None),
+        ("--sound-style", order.sound_style is not None),
+    ):
+        if given:
+            raise UserError(f"{name} is about the film's own sound, and --add-sound is for films without")
+
+
+def describe_added_track(video: VideoTrack) -> AudioTrack:
+    """The track that a silent film will have; its tags are those of the picture."""
+    clock = Fraction(1, ADDED_RATE), Fraction(0), None
+    return AudioTrack(video.index, 1, "pcm_f32le", ADDED_RATE, 2, "stereo", *clock, None, None, ())
 
 
 def describe_track(track: AudioTrack) -> str:

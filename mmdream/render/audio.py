@@ -11,9 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import soundfile
 
 from mmdream.analysis import modulate
+from mmdream.analysis.features import STEP_SECONDS, measure_video_features
+from mmdream.analysis.shots import Scan
+from mmdream.audio.bed import PictureMotion, make_bed
 from mmdream.audio.chunks import NO_HOOKS, AudioDreamSettings, ChunkStore, DreamHooks
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
@@ -141,6 +145,35 @@ def open_audio_source(
         yield InputTrack(
             film, find_sound_track(film, sound_track), (None, None), Path(path.name), SIGNAL_LUFS
         )
+
+
+def make_added_sound(
+    film: MediaFile, track: AudioTrack, scan: Scan, span: Excerpt, seed: int, path: Path
+) -> InputTrack:
+    """Write what a silent film's sound is dreamed from into a wave file, as long as its picture."""
+    picture = _measure_picture(scan, film.start)
+    times = np.asarray(scan.pts, np.float64) * float(scan.time_base) - float(film.start)
+    last = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25
+    length = round((float(times[-1]) + last) * track.rate)
+    with WaveWriter(path, track.rate, track.channels, track.layout) as writer:
+        for samples in make_bed(picture, length, track.rate, seed):
+            writer.write(samples)
+    made = probe(path)
+    return InputTrack(made, made.audio_tracks[0], span, film.path, SIGNAL_LUFS)
+
+
+def _measure_picture(scan: Scan, film_start: Fraction) -> PictureMotion:
+    first, features = measure_video_features(scan, film_start, ("motion", "brightness"))
+    seconds = first + STEP_SECONDS * (np.arange(len(features["motion"])) + 0.5)
+    times = np.asarray(scan.pts, np.float64) * float(scan.time_base) - float(film_start)
+    warmth = np.array(scan.warmth)
+    return PictureMotion(
+        seconds,
+        features["motion"],
+        features["brightness"],
+        times[[shot.first for shot in scan.shots[1:]]],
+        np.array([warmth[shot.first : shot.stop].mean() for shot in scan.shots]),
+    )
 
 
 def render_audio_track(

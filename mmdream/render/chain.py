@@ -23,6 +23,7 @@ from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
 from mmdream.media.video_reader import Frame
 from mmdream.media.video_writer import VideoWriter, count_frames
 from mmdream.networks.network import Network
+from mmdream.render.audio import InputTrack, make_added_sound
 from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
 from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
 from mmdream.render.passes.renderer import Watch
@@ -134,6 +135,16 @@ class VideoPlan:
     def chain_starts(self) -> set[int]:
         """The first frame of each chain, and the end: a part's last states are not kept before them."""
         return self.shot_starts | {seam.stop for seam in self.seams}
+
+    def open_sound(self, folder: Path) -> InputTrack:
+        """What the sound is dreamed from; of a silent film it is made, in a folder."""
+        assert self.track is not None
+        span = self.job.order.start, self.job.order.end
+        if not self.job.order.add_sound:
+            return InputTrack(self.film, self.track, span)
+        return make_added_sound(
+            self.film, self.track, self.scan, span, self.job.recipe.seed, folder / "bed.wav"
+        )
 
     def load_seam(self, seam: Seam) -> SeamStates:
         """The states of a seam that is done."""

@@ -80,6 +80,8 @@ def prepare_video(
     hashes = store.finished("scan")[0].sums.get("hashes", {})
     complete = {number: entry.count for number, entry in store.finished("picture").items()}
     missing = tuple(run for chain in chains for run in find_missing_runs(chain, complete, states))
+    if job.order.add_sound and track is not None:
+        film = replace(film, audio_tracks=(track,))
     return VideoPlan(
         film, job, scan, schedules, track, pipeline, audio_network, stopwatch, store,
         hashes={int(number): digest for number, digest in hashes.items()},

@@ -28,7 +28,7 @@ from mmdream.media.mux import mux_video
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_writer import VideoWriter, join_parts
-from mmdream.render.audio import InputTrack, render_audio_track
+from mmdream.render.audio import render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import VideoPlan, WrittenPart, open_source, render_ahead, render_seam
 from mmdream.render.hints import tell_hints
@@ -205,7 +205,7 @@ def render_sound(
     lower_priority()
     selection, chunks = plan.job.order, StoredChunks(plan.store)
     recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
-    audio = InputTrack(plan.film, plan.track, (selection.start, selection.end))
+    audio = plan.open_sound(work)
     report: AudioReport
     with plan.stopwatch.time("sound"):
         if (style := selection.sound_style) is not None:

@@ -248,6 +248,7 @@ class Selection:
     end: Fraction | None = setting(None, "End before this second of the source.", SOURCE, "T", unit="s")
     keep_picture: bool = setting(False, "Dream the sound only.", SOURCE)
     keep_sound: bool = setting(False, "Dream the picture only.", SOURCE)
+    add_sound: bool = setting(False, "Dream a sound for a silent film, out of its picture.", SOURCE)
     strict: bool = setting(False, "Stop at a broken frame instead of going on.", SOURCE)
     """And at an early end."""
     sound_track: int | str | None = setting(
