@@ -89,11 +89,7 @@ def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, Audio
 def _check_added_sound(film: MediaFile, order: Selection) -> None:
     if film.audio_tracks or film.undecodable_audio:
         raise UserError(f"{film.path}: has a sound, and --add-sound is for films without; leave it out")
-    for name, given in (
-        ("--keep-sound", order.keep_sound),
-        ("--sound-track", order.sound_track is not None),
-        ("--sound-style", order.sound_style is not None),
-    ):
+    for name, given in (("--keep-sound", order.keep_sound), ("--sound-style", order.sound_style)):
         if given:
             raise UserError(f"{name} is about the film's own sound, and --add-sound is for films without")
 

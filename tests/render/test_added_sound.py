@@ -1,0 +1,95 @@
+"""A silent film gets a sound that is dreamed out of its picture."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from make import make_times, write_film
+from sklearn.datasets import load_sample_image
+
+from mmdream import Recipe, Schedule, dream_video
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
+from mmdream.settings.recipe import AudioOptions
+from tests.command import mmdream
+
+CUT, SECONDS, FPS = 2.0, 4, 10
+RECIPE = Recipe(schedule=Schedule(steps=3, seen_to_heard=1.0), sound_manner=AudioOptions(invent=1.0))
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photographs, one after the other."""
+    pictures = [
+        cv2.resize(load_sample_image(name), (96, 64), interpolation=cv2.INTER_AREA)
+        for name in ("china.jpg", "flower.jpg")
+    ]
+    frames = [pictures[number >= CUT * FPS] for number in range(SECONDS * FPS)]
+    path = tmp_path_factory.mktemp("silent") / "silent.mkv"
+    times = make_times(SECONDS * FPS, FPS)
+    return write_film(path, times, frames=frames, size=(96, 64), options={"threads": "1"})
+
+
+def read_sound(path: Path, folder: Path) -> np.ndarray:
+    film = probe(path)
+    extract_audio(film, film.audio_tracks[0], folder / "heard.wav")
+    return soundfile.read(folder / "heard.wav", dtype="float32", always_2d=True)[0].T
+
+
+def test_it_is_as_long_as_the_film_and_as_loud_as_a_programme(silent: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    report = dream_video(silent, out, RECIPE, add_sound=True)
+    assert report.loudness_dream == pytest.approx(-23, abs=0.5)
+    (track,) = probe(out).audio_tracks
+    assert (track.rate, track.channels, track.start) == (48_000, 2, 0)
+    sound = read_sound(out, tmp_path)
+    assert sound.shape == (2, SECONDS * 48_000)
+    after, before = (np.square(sound[:, round(at * 48_000) :][:, :4800]).mean() for at in (CUT, CUT - 0.2))
+    assert after > 2 * before
+
+
+def test_a_kept_picture_gets_a_sound_too_and_an_excerpt_its_part(silent: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    dream_video(silent, out, RECIPE, add_sound=True, keep_picture=True, start=Fraction(1), end=Fraction(3))
+    film = probe(out)
+    assert len(list(read_frames(film))) == 2 * FPS
+    assert read_sound(out, tmp_path).shape[1] == pytest.approx(2 * 48_000, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--keep-sound"],
+            "--keep-sound is about the film's own sound, and --add-sound is for films without",
+        ),
+        (["--sound-track", "1"], "--sound-track is about the film's own sound"),
+    ],
+)
+def test_what_is_about_a_films_own_sound_is_refused(
+    silent: Path, tmp_path: Path, options: list[str], told: str
+):
+    done = mmdream("video", silent, "-o", tmp_path / "out.mp4", "--add-sound", *options)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_film_with_sound_needs_none(tmp_path: Path):
+    film = write_film(
+        tmp_path / "film.mkv",
+        make_times(8, 8),
+        size=(64, 48),
+        sound=np.zeros((1, 22050), np.float32),
+        rate=22050,
+    )
+    done = mmdream("video", film, "--add-sound")
+    assert done.returncode == 2
+    assert "has a sound, and --add-sound is for films without" in done.stderr
