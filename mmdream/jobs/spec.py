@@ -93,10 +93,10 @@ def describe_job(
 ) -> Job:
     """Write down what is to be made; `hears`: a sound is dreamed. UserError: what the networks cannot do."""
     # Whoever only looks at jobs, as the studio does, does without the libraries behind these.
+    from mmdream.networks.couplings import choose_motif_network
     from mmdream.render.atoms import hash_grain_set
     from mmdream.render.audio_style import check_audio_style
     from mmdream.render.models import probe_guide_sound
-    from mmdream.render.shown import choose_eye
 
     contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
@@ -117,8 +117,8 @@ def describe_job(
         nets = (
             [] if order.keep_picture else [recipe.net, *(recipe.for_pass(each).net for each in recipe.passes)]
         )
-        eye = choose_eye(map(load_card, nets), load_card(recipe.sound_net))
-        contents |= _hash_network(eye.name, "picture", "looking network", None)
+        motif_network = choose_motif_network(map(load_card, nets), load_card(recipe.sound_net))
+        contents |= _hash_network(motif_network.name, "picture", "looking network", None)
     if hears:
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if (digest := hash_grain_set(recipe)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS_FOLDER, NetworkCard
+from mmdream.networks.registry import load_card
 
 TABLE = MODELS_FOLDER / "couplings" / "table.toml"
 
@@ -41,3 +43,9 @@ def find_couplings(picture: NetworkCard, sound: NetworkCard) -> dict[str, tuple[
         if own := motifs or tuple(motif for motif in picture.motifs if motif == name):
             found[name] = own
     return found
+
+
+def choose_motif_network(cards: Iterable[NetworkCard], sound: NetworkCard) -> NetworkCard:
+    """The card of what looks for motifs that sound: the first of some that knows them, else dreamnet."""
+    able = (card for card in cards if card.hints and find_couplings(card, sound))
+    return next(able, None) or load_card("dreamnet")

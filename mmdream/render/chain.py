@@ -117,7 +117,7 @@ class VideoPlan:
     """Runs of parts that are to be rendered, see `find_missing_runs`."""
     began: float
     """As `time.perf_counter` gave it."""
-    eye: Network | None = None
+    motif_network: Network | None = None
     """What looks at the finished picture for the sound; None: the sound does not go by it."""
 
     @property
@@ -237,7 +237,7 @@ def _write_part(
 ) -> WrittenPart:
     """Encode the next frames into a part's file, and write the states that the last one leaves beside it."""
     stats, states, looks = FrameStats(), TemporalStates(), list[Look]()
-    looked_at = frozenset[int]() if plan.eye is None else choose_looks(plan.scan, plan.film.start)
+    looked_at = frozenset[int]() if plan.motif_network is None else choose_looks(plan.scan, plan.film.start)
     suffix, total = plan.job.out.suffix.lower(), len(plan.scan.pts)
     with plan.store.write("picture", part.number) as draft:
         with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
@@ -247,9 +247,9 @@ def _write_part(
                 sink.emit(FrameRendered(frame.rgb, dreamed.rgb, seconds, settings, index, total))
                 with plan.stopwatch.time("encode"):
                     writer.write(dreamed.rgb, frame.pts)
-                if plan.eye is not None and index in looked_at:
+                if plan.motif_network is not None and index in looked_at:
                     with plan.stopwatch.time("look"):
-                        looks.append(look_at_picture(plan.eye, seconds, dreamed.rgb))
+                        looks.append(look_at_picture(plan.motif_network, seconds, dreamed.rgb))
                 stats.add(dreamed)
                 on_frame()
         if stats.frames < part.frames:
@@ -257,7 +257,7 @@ def _write_part(
         if count_frames(draft.path) != part.frames:
             raise disk_full_error(draft.path)  # What did not fit is not always told.
         draft.count, draft.sums = part.frames, {"meter": stats.to_dict()}
-        if plan.eye is not None:
+        if plan.motif_network is not None:
             draft.sums["shown"] = looks
     if part.stop in plan.chain_starts:
         return WrittenPart(part, (draft,))

@@ -13,6 +13,7 @@ from mmdream.core.events import EventSink
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import find_sound_track, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
+from mmdream.networks.couplings import choose_motif_network
 from mmdream.networks.network import Network, load_network
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan
 from mmdream.render.frames import FramePipeline
@@ -33,7 +34,7 @@ from mmdream.render.parts import (
     plan_parts,
 )
 from mmdream.render.seams import plan_seams
-from mmdream.render.shown import choose_eye, look_at_source
+from mmdream.render.shown import look_at_source
 from mmdream.render.source import hash_frame
 from mmdream.settings.recipe import Selection, film_size
 from mmdream.settings.schedule import Schedule
@@ -66,13 +67,13 @@ def prepare_video(
             pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
         with stopwatch.time("heard"):
             pipeline = replace(pipeline, heard=_hear_once(film, job, store, pipeline, sink, is_stopped))
-    eye = None
+    motif_network = None
     if couples and audio_network is not None:
         networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]
-        card = choose_eye([network.card for network in networks], audio_network.card)
-        eye = next((each for each in networks if each.card is card), None) or load_network(card)
+        card = choose_motif_network([network.card for network in networks], audio_network.card)
+        motif_network = next((each for each in networks if each.card is card), None) or load_network(card)
         if pipeline is None and not store.finished("shown"):
-            looks = look_at_source(film, scan, job.order, eye, is_stopped)
+            looks = look_at_source(film, scan, job.order, motif_network, is_stopped)
             with store.record("shown") as draft:
                 draft.path.write_bytes(looks)
     seams, states = plan_seams(scan, job.recipe.seams), store.finished("carry")
@@ -90,7 +91,7 @@ def prepare_video(
         chains=chains,
         missing=missing,
         began=began,
-        eye=eye,
+        motif_network=motif_network,
     )  # fmt: skip
 
 

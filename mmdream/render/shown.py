@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from fractions import Fraction
 from math import floor
@@ -19,7 +19,6 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.couplings import find_couplings
 from mmdream.networks.network import Network
-from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import Selection
 
 LOOKS_PER_SECOND = 2
@@ -89,9 +88,3 @@ def make_cues(looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard) -
                 figures[:, row, column] = max(found)
     seconds = np.array([seconds for seconds, _ in looks], np.float64)
     return PictureCues(tuple(kinds), seconds, *figures)
-
-
-def choose_eye(cards: Iterable[NetworkCard], sound: NetworkCard) -> NetworkCard:
-    """The card of the network that looks: the first of some that knows motifs which sound, else dreamnet."""
-    able = (card for card in cards if find_couplings(card, sound) and hinted_terms(card))
-    return next(able, None) or load_card("dreamnet")

@@ -218,7 +218,7 @@ def render_sound(
             hooks = DreamHooks(
                 should_stop=is_stopped,
                 fill=runner.render_chunks(plan, is_stopped),
-                cues=None if plan.eye is None else cues,
+                cues=None if plan.motif_network is None else cues,
             )
             span, report = render_audio_track(
                 audio, plan.audio_network, recipe, sink, work, hooks, chunks, stems
@@ -232,7 +232,7 @@ def wait_for_cues(plan: VideoPlan, is_stopped: Callable[[], bool], first: float,
 
     Raises `Interrupted` when `is_stopped` says so.
     """
-    assert plan.eye is not None
+    assert plan.motif_network is not None
     assert plan.audio_network is not None
     low, high = first - CUE_MARGIN, last + CUE_MARGIN
     if plan.pipeline is None:
@@ -252,7 +252,7 @@ def wait_for_cues(plan: VideoPlan, is_stopped: Callable[[], bool], first: float,
         finished = plan.store.finished("picture")
         looks = [look for part in under for look in finished[part.number].sums["shown"]]
     inside = [(seconds, motifs) for seconds, motifs in looks if low <= seconds <= high]
-    return make_cues(inside, plan.eye.card, plan.audio_network.card)
+    return make_cues(inside, plan.motif_network.card, plan.audio_network.card)
 
 
 def join_and_verify(

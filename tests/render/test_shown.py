@@ -14,8 +14,9 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.audio.grains.cues import PictureCues, find_cutoff, scale_level
 from mmdream.audio.grains.grain import dull, pan_grain
 from mmdream.audio.source import ArraySource
+from mmdream.networks.couplings import choose_motif_network
 from mmdream.networks.registry import load_card
-from mmdream.render.shown import choose_eye, make_cues
+from mmdream.render.shown import make_cues
 from mmdream.settings.report import GrainEvent, Report
 from tests.command import mmdream
 
@@ -144,7 +145,7 @@ def test_what_is_small_is_soft_and_dull():
 
 def test_only_coupled_kinds_and_motifs_of_grains_are_told():
     dreamnet, melnet = load_card("dreamnet"), load_card("melnet")
-    assert choose_eye([load_card("vgg16"), dreamnet], melnet).name == "dreamnet"
+    assert choose_motif_network([load_card("vgg16"), dreamnet], melnet).name == "dreamnet"
     cues = make_cues([(1.0, {"spaniel": [1.5, -0.5, 0.1], "dog": [1.0, 0.5, 0.2]})], dreamnet, melnet)
     dog = cues.kinds.index("dog bark")
     assert (cues.clarity[0, dog], cues.sides[0, dog], cues.sizes[0, dog]) == pytest.approx((1.5, -0.5, 0.1))
