@@ -32,6 +32,7 @@ class SelectionOptions(TypedDict, total=False):
     end: float | Fraction | None
     keep_picture: bool
     keep_sound: bool
+    add_sound: bool
     strict: bool
     sound_track: int | str | None
 
@@ -73,11 +74,12 @@ def dream_video(
         execution: threads of a task, processes or machines that share the work; else this process.
         listener: told about plan, warnings and progress.
         options: of the source ``start``, ``end`` (seconds), ``keep_picture``, ``keep_sound`` (undreamed),
-            ``strict`` (stop at a broken frame), ``sound_track`` (to dream; number, from 1, or language) and
-            ``sound_style`` (a sound whose texture the film's is given, not a dream). Beside the result:
-            ``preview`` (file of the newest frame), ``sheet`` (of twelve moments, source above dream),
-            ``compare`` (film of source and dream), ``record`` (settings, events and figures as JSON),
-            ``stems`` (the parts of the sound's dream as wave files in ``OUT.stems``).
+            ``add_sound`` (for a silent film, out of its picture), ``strict`` (stop at a broken frame),
+            ``sound_track`` (to dream; number, from 1, or language) and ``sound_style`` (a sound whose texture
+            the film's is given, not a dream). Beside the result: ``preview`` (file of the newest frame),
+            ``sheet`` (of twelve moments, source above dream), ``compare`` (film of source and dream),
+            ``record`` (settings, events and figures as JSON), ``stems`` (the parts of the sound's dream as
+            wave files in ``OUT.stems``).
 
     Returns:
         What was done, with the name of the result.
