@@ -133,6 +133,8 @@ def make_predict(model: object) -> Predict:
     def predict(pictures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return model([pictures, weights], training=False)  # type: ignore[operator]
 
+    # Here, as a network's gradient is, and not while the first frame that needs it waits.
+    predict(tf.zeros([1, GRID, GRID, 6]), tf.zeros([1, 1, 1, channels]))
     return lambda pictures, weights: predict(
         tf.convert_to_tensor(pictures[None]), tf.convert_to_tensor(weights[None])
     ).numpy()[0]
