@@ -16,6 +16,7 @@ from mmdream.cli.options import (
     build_sound_targets,
     pick,
     takes,
+    with_added_sound,
 )
 from mmdream.cli.terminal import play_sound, report_to_terminal, run_and_print
 from mmdream.core.errors import UserError
@@ -88,6 +89,8 @@ def image(
     if zoom.with_sound:
         targets = build_sound_targets(Targets(), recipe.wishes.terms, recipe.sound_net)
         recipe = replace(recipe, sound_wishes=targets)
+    if zoom.sounds_of_picture:
+        recipe = with_added_sound(recipe, given)
     run_and_print(result.json, partial(render_zoom_video, source, out, recipe, zoom, result.overwrite))
 
 

@@ -149,6 +149,15 @@ def without(every: Iterable[Option], names: str) -> list[Option]:
     return [each for each in every if each.name not in names.split()]
 
 
+def with_added_sound(recipe: Recipe, given: Given) -> Recipe:
+    """A recipe for a silent film: unless it was said otherwise, all that it sounds of is in its picture."""
+    if "invent" not in given:
+        recipe = replace(recipe, sound_manner=replace(recipe.sound_manner, invent=1.0))
+    if not any(name in given for name in ("seen-to-heard", "together", "schedule")):
+        recipe = replace(recipe, schedule=recipe.schedule.with_settings(seen_to_heard=1.0))
+    return recipe
+
+
 def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natural: bool = False) -> Recipe:
     """A recipe as it was given: an option replaces a whole curve, the schedule file overrides the preset.
 

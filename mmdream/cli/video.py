@@ -18,6 +18,7 @@ from mmdream.cli.options import (
     build_recipe,
     pick,
     takes,
+    with_added_sound,
     without,
 )
 from mmdream.cli.terminal import run_and_print
@@ -82,7 +83,7 @@ def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: 
     execution = given.settings(Execution())
     chosen = given.settings(Selection())
     if chosen.add_sound:
-        recipe = _with_added_sound(recipe, given)
+        recipe = with_added_sound(recipe, given)
     selection = fields_to_dict(chosen)
     del selection["sound_style"]
     if how.dry_run:
@@ -94,15 +95,6 @@ def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: 
     outputs |= {"overwrite": result.overwrite, "execution": execution}
     dream = partial(dream_video, source, result.output, recipe, **selection, **outputs)
     run_and_print(result.json, lambda listener: dream(listener=listener))
-
-
-def _with_added_sound(recipe: Recipe, given: Given) -> Recipe:
-    """A recipe for a silent film: unless it was said otherwise, all that it sounds of is in its picture."""
-    if "invent" not in given:
-        recipe = replace(recipe, sound_manner=replace(recipe.sound_manner, invent=1.0))
-    if not any(name in given for name in ("seen-to-heard", "together", "schedule")):
-        recipe = replace(recipe, schedule=recipe.schedule.with_settings(seen_to_heard=1.0))
-    return recipe
 
 
 @takes(options(Execution), options(OutputOptions))

@@ -93,8 +93,8 @@ def describe_job(
 ) -> Job:
     """Write down what is to be made; `hears`: a sound is dreamed. UserError: what the networks cannot do."""
     # Whoever only looks at jobs, as the studio does, does without the libraries behind these.
-    from mmdream.networks.couplings import choose_motif_network
-    from mmdream.render.atoms import hash_grain_set
+    from mmdream.networks.couplings import check_couplings, choose_motif_network, load_couplings
+    from mmdream.render.atoms import hash_grain_set, list_grain_kinds
     from mmdream.render.audio_style import check_audio_style
     from mmdream.render.models import probe_guide_sound
 
@@ -113,11 +113,14 @@ def describe_job(
     listens = not order.keep_picture and not recipe.schedule.curve("heard_to_seen").is_zero
     if hears or listens:
         contents |= _hash_network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
+    nets = [] if order.keep_picture else [recipe.net, *(recipe.for_pass(each).net for each in recipe.passes)]
+    if (table := recipe.couplings) is not None:
+        able = *map(load_card, nets), load_card("dreamnet")
+        check_couplings(table, able, load_card(recipe.sound_net, "sound"), list_grain_kinds(recipe))
+        contents["table of couplings"] = hash_file(table)
     if hears and not recipe.schedule.curve("seen_to_heard").is_zero:
-        nets = (
-            [] if order.keep_picture else [recipe.net, *(recipe.for_pass(each).net for each in recipe.passes)]
-        )
-        motif_network = choose_motif_network(map(load_card, nets), load_card(recipe.sound_net))
+        sound = load_card(recipe.sound_net)
+        motif_network = choose_motif_network(map(load_card, nets), sound, load_couplings(table))
         contents |= _hash_network(motif_network.name, "picture", "looking network", None)
     if hears:
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
@@ -248,7 +251,7 @@ def _flatten(job: dict[str, Any]) -> dict[str, Any]:
     """All that decides what a job makes, by one name each; not where files lie, but what they hold."""
     values = {**job["order"], **job["recipe"], **job["contents"]}
     passes = values.pop("passes")
-    for name in ("sound_style", "weights", "sound_weights"):
+    for name in ("sound_style", "weights", "sound_weights", "couplings"):
         del values[name]
     schedule, image = values.pop("schedule"), {**_name_terms(values.pop("wishes")), **values.pop("manner")}
     audio = {**_name_terms(values.pop("sound_wishes")), **values.pop("sound_manner")}

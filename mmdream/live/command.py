@@ -29,7 +29,7 @@ from mmdream.web.listener import listen
 
 LEFT_OUT = (
     "drive drive-sound bidirectional seams grain-set stereo phase invent sound-guide guide optimizer wander "
-    "flatten engine grains"
+    "flatten engine grains couplings heard-to-seen seen-to-heard"
 )
 """Options of a film that live play has not."""
 END_SECONDS = 15.0

@@ -65,6 +65,20 @@ def hash_grain_set(recipe: Recipe) -> str | None:
     return None if folder is None else _hash_files(folder)
 
 
+def list_grain_kinds(recipe: Recipe) -> set[str]:
+    """The folders that a recipe's recordings lie in, which their kinds are named by.
+
+    Raises what `check_grain_set` does.
+    """
+    check_grain_set(recipe)
+    folder = _find_folder(recipe)
+    return (
+        set()
+        if folder is None
+        else {path.parent.name for path in _list_files(folder) if path.parent != folder}
+    )
+
+
 def load_atoms(recipe: Recipe, network: Network, sink: EventSink) -> tuple[Atom, ...] | Literal["own"]:
     """The atoms of a recipe's grains; own: they are cut while it is dreamed; none where it has no grains.
 

@@ -22,7 +22,7 @@ from mmdream.image.hints import Hints, hint_gains, hinted_terms
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import Excerpt
-from mmdream.networks.couplings import find_couplings
+from mmdream.networks.couplings import Couplings, find_couplings, load_couplings
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 
@@ -53,6 +53,8 @@ class HeardSounds:
     """float64 [moment], rising, of the source: when each window ends."""
     shares: np.ndarray
     """float32 [moment, class], 0..1: how surely a class is heard there, or was a moment ago."""
+    couplings: Couplings = field(default_factory=load_couplings, compare=False, repr=False)
+    """Which motifs belong to them."""
     _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN_GAINS), compare=False, repr=False)
 
     def share_motifs(self, network: Network, seconds: float) -> dict[str, float]:
@@ -60,7 +62,8 @@ class HeardSounds:
         place = int(np.searchsorted(self.seconds, seconds, "right")) - 1
         if place < 0 or not self.shares[place].any():
             return {}
-        couplings, found = find_couplings(network.card, load_card(self.net)), dict[str, float]()
+        couplings = find_couplings(network.card, load_card(self.net), self.couplings)
+        found: dict[str, float] = {}
         for name, share in zip(self.names, self.shares[place].tolist(), strict=True):
             for motif in couplings.get(name, ()) if share > 0 else ():
                 found[motif] = max(share, found.get(motif, 0.0))

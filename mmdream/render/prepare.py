@@ -13,8 +13,8 @@ from mmdream.core.events import EventSink
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import find_sound_track, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.networks.couplings import choose_motif_network
-from mmdream.networks.network import Network, load_network
+from mmdream.networks.couplings import load_couplings
+from mmdream.networks.network import Network
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan
 from mmdream.render.frames import FramePipeline
 from mmdream.render.heard import HeardSounds, measure_heard, unpack_heard
@@ -34,7 +34,7 @@ from mmdream.render.parts import (
     plan_parts,
 )
 from mmdream.render.seams import plan_seams
-from mmdream.render.shown import look_at_source
+from mmdream.render.shown import load_motif_network, look_at_source
 from mmdream.render.source import hash_frame
 from mmdream.settings.recipe import Selection, film_size
 from mmdream.settings.schedule import Schedule
@@ -70,8 +70,8 @@ def prepare_video(
     motif_network = None
     if couples and audio_network is not None:
         networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]
-        card = choose_motif_network([network.card for network in networks], audio_network.card)
-        motif_network = next((each for each in networks if each.card is card), None) or load_network(card)
+        table = load_couplings(job.recipe.couplings)
+        motif_network = load_motif_network(networks, audio_network.card, table)
         if pipeline is None and not store.finished("shown"):
             looks = look_at_source(film, scan, job.order, motif_network, is_stopped)
             with store.record("shown") as draft:
@@ -103,7 +103,7 @@ def _check_couplings(film: MediaFile, job: VideoJob, track: AudioTrack | None) -
         return not curve.is_zero and curve != Schedule().curve(name)
 
     if is_asked("heard_to_seen"):
-        if not film.audio_tracks:
+        if not film.audio_tracks and not job.order.add_sound:
             raise UserError(
                 f"{film.path}: has no sound that the picture could go by; leave heard-to-seen out"
             )
@@ -204,7 +204,8 @@ def _hear_once(
         heard = measure_heard(film, track, span, network, is_stopped)
         with store.record("heard") as draft:
             draft.path.write_bytes(heard.pack())
-    return unpack_heard(store.path("heard", 0).read_bytes())
+    heard = unpack_heard(store.path("heard", 0).read_bytes())
+    return replace(heard, couplings=load_couplings(job.recipe.couplings))
 
 
 def load_networks(

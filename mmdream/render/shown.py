@@ -17,8 +17,8 @@ from mmdream.image.hints import MAX_HINT, MIN_HINT, hinted_terms, measure_depart
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.couplings import find_couplings
-from mmdream.networks.network import Network
+from mmdream.networks.couplings import Couplings, choose_motif_network, find_couplings
+from mmdream.networks.network import Network, load_network
 from mmdream.settings.recipe import Selection
 
 LOOKS_PER_SECOND = 2
@@ -32,6 +32,12 @@ MAX_SHOWN = 12
 
 Look = tuple[float, dict[str, list[float]]]
 """Seconds of the source; clarity in spreads over what hints, side -1..1 and size 0..1 of each motif shown."""
+
+
+def load_motif_network(networks: Sequence[Network], sound: NetworkCard, table: Couplings | None) -> Network:
+    """What looks at a picture for its sound: one of the networks that dreamed it, or dreamnet."""
+    card = choose_motif_network([network.card for network in networks], sound, table)
+    return next((each for each in networks if each.card is card), None) or load_network(card)
 
 
 def choose_looks(scan: Scan, start: Fraction) -> frozenset[int]:
@@ -76,9 +82,11 @@ def look_at_source(
     return json.dumps(looks).encode()
 
 
-def make_cues(looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard) -> PictureCues:
-    """The kinds that looks show: the sound network's classes by their coupled motifs, and other motifs."""
-    couplings = find_couplings(picture, sound)
+def make_cues(
+    looks: Sequence[Look], picture: NetworkCard, sound: NetworkCard, table: Couplings | None = None
+) -> PictureCues:
+    """The kinds that looks show: sounds by their coupled motifs, see `find_couplings`, and other motifs."""
+    couplings = find_couplings(picture, sound, table)
     motifs = [name for name in hinted_terms(picture) if name not in couplings]
     kinds = {**couplings, **{name: (name,) for name in motifs}}
     figures = np.zeros((3, len(looks), len(kinds)), np.float32)

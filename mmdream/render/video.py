@@ -28,6 +28,7 @@ from mmdream.media.mux import mux_video
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_writer import VideoWriter, join_parts
+from mmdream.networks.couplings import load_couplings
 from mmdream.render.audio import render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import VideoPlan, WrittenPart, open_source, render_ahead, render_seam
@@ -252,7 +253,8 @@ def wait_for_cues(plan: VideoPlan, is_stopped: Callable[[], bool], first: float,
         finished = plan.store.finished("picture")
         looks = [look for part in under for look in finished[part.number].sums["shown"]]
     inside = [(seconds, motifs) for seconds, motifs in looks if low <= seconds <= high]
-    return make_cues(inside, plan.motif_network.card, plan.audio_network.card)
+    table = load_couplings(plan.job.recipe.couplings)
+    return make_cues(inside, plan.motif_network.card, plan.audio_network.card, table)
 
 
 def join_and_verify(

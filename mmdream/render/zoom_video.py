@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 
 from mmdream.analysis.optical_flow import half_size
+from mmdream.analysis.shots import scan_frames
 from mmdream.audio.chunks import DreamHooks
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
@@ -41,17 +43,18 @@ from mmdream.media.color import ColorSpace, default_matrix
 from mmdream.media.formats import VIDEO_SUFFIXES, video_format
 from mmdream.media.mux import mux_video
 from mmdream.media.probe import Orientation, VideoTrack, probe
-from mmdream.media.tracks import OutputAudioTrack
+from mmdream.media.tracks import OutputAudioTrack, describe_added_track
 from mmdream.media.verify import Verification, verify_video
+from mmdream.media.video_reader import read_frames
 from mmdream.media.video_writer import VideoWriter
 from mmdream.networks.network import Network
-from mmdream.render.audio import open_audio_source
+from mmdream.render.audio import make_added_sound, open_audio_source, render_audio_track
 from mmdream.render.feedback_audio import FeedbackClip, make_noise_signal, render_clips
 from mmdream.render.image import read_start_image
 from mmdream.render.models import load_audio_network, locate_image_network
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.ouroboros import DEFAULT_FRAME_RATE, ZoomSettings
-from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.recipe import Recipe, Selection, resolve_size
 from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
 if TYPE_CHECKING:  # It brings TensorFlow in.
@@ -93,12 +96,15 @@ def render_zoom_video(
         middle = work / f"picture{video_format(out).intermediate_suffix}"
         try:
             sound: Future[FeedbackClip] | None = None
-            if audio_network is not None:
-                hooks = DreamHooks(should_stop=stop.is_set)
+            hooks = DreamHooks(should_stop=stop.is_set)
+            if audio_network is not None and not zoom.sounds_of_picture:
                 sound = pool.submit(_render_sound, zoom, audio_network, recipe, sink, work, hooks)
             frames = dream_zoom_frames(start, bound.renderer, recipe, zoom)
             last = _write_frames(frames, start, middle, out.suffix.lower(), zoom, sink, sound)
             joined = None if sound is None else sound.result()
+            if audio_network is not None and sound is None:
+                looking = bound.renderer.network
+                joined = _render_sound_of_picture(middle, looking, audio_network, recipe, sink, work, hooks)
         finally:
             stop.set()
         verified = _mux_and_verify(middle, work / out.name, zoom, joined, sink)
@@ -180,6 +186,31 @@ def _render_sound(
     with open_audio_source(source, recipe.seed) as sound:
         _, joined = render_clips(sound, zoom.clips, network, recipe, sink, work, hooks, seconds)
     return joined
+
+
+def _render_sound_of_picture(
+    picture: Path,
+    picture_network: Network,
+    network: Network,
+    recipe: Recipe,
+    sink: EventSink,
+    work: Path,
+    hooks: DreamHooks,
+) -> FeedbackClip:
+    """Dream a sound for the finished picture, as for any silent film."""
+    from mmdream.render.shown import load_motif_network, look_at_source, make_cues  # TensorFlow, too.
+
+    film = probe(picture)
+    assert film.video is not None
+    scan = scan_frames(read_frames(film))
+    looking = load_motif_network([picture_network], network.card, None)
+    looks = json.loads(look_at_source(film, scan, Selection(), looking, hooks.should_stop))
+    cues = make_cues(looks, looking.card, network.card)
+    track = describe_added_track(film.video)
+    audio = make_added_sound(film, track, scan, (None, None), recipe.seed, work / "bed.wav")
+    hooks = replace(hooks, cues=lambda first, last: cues)
+    _, report = render_audio_track(audio, network, recipe, sink, work, hooks)
+    return FeedbackClip(work / "sound.wav", report)
 
 
 def _write_frames(

@@ -107,8 +107,8 @@ class ZoomSettings:
     rotate: float = setting(0.0, "Degrees against the clock a second.", ENDLESS, "DEG", -360, 360)
     shift: str = setting("0,0", "Pixels to the right and down a second.", ENDLESS, "X,Y")
     fps: float = setting(DEFAULT_FRAME_RATE, "Frames a second.", ENDLESS, "F", 1, 120)
-    with_sound: bool = setting(False, "Dream a sound again and again beside the picture.", ENDLESS)
-    sound: Path | None = setting(None, "What that sound begins with.", ENDLESS, "FILE", default_text="noise")
+    with_sound: bool = setting(False, "Dream a sound, too: out of the picture, or of --sound.", ENDLESS)
+    sound: Path | None = setting(None, "A sound that is dreamed again and again beside it.", ENDLESS, "FILE")
     clips: ClipSettings = setting(ClipSettings(1))
     """Of that sound; there are as many as it takes."""
 
@@ -116,6 +116,11 @@ class ZoomSettings:
         parse_shift(self.shift)
         if self.seconds < 1 / self.rate:
             raise UserError(f"ouroboros is {self.seconds:g}; choose one frame, 1/fps seconds, or more")
+
+    @property
+    def sounds_of_picture(self) -> bool:
+        """Whether the sound is dreamed out of the finished picture, and not in clips again and again."""
+        return self.with_sound and self.sound is None and self.clips.transform == "none"
 
     @property
     def rate(self) -> Fraction:

@@ -132,6 +132,10 @@ class Recipe:
     """The same for the sound; the guide is a sound."""
     manner: AscentOptions = setting(AscentOptions, media=IMAGE)
     sound_manner: AudioOptions = setting(AudioOptions, media=AUDIO)
+    couplings: Path | None = setting(
+        None, "A table of your own of which motifs belong to which sounds.", DREAM, "FILE.toml", media=FILM
+    )
+    """Besides the one that ships, for `heard_to_seen` and `seen_to_heard`."""
     passes: tuple[Pass, ...] = ()
     """What is done to a film's picture, in this order; none: one dream. The sound follows the schedule."""
     coherence: float = setting(

@@ -16,7 +16,7 @@ from mmdream.core.events import EventSink
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import MODELS_FOLDER
-from mmdream.networks.couplings import find_couplings, read_couplings
+from mmdream.networks.couplings import find_couplings, load_couplings
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.render.heard import HeardSounds, hold_shares, measure_heard, unpack_heard
 from mmdream.render.models import load_audio_network
@@ -68,8 +68,8 @@ def test_what_has_ended_dies_away():
 
 def test_every_coupled_motif_and_sound_exists():
     dreamnet, melnet = load_card("dreamnet"), load_card("melnet")
-    assert {coupling.sound for coupling in read_couplings()} == set(melnet.primary_names())
-    assert all(set(coupling.motifs) <= dreamnet.motifs.keys() for coupling in read_couplings())
+    assert {coupling.sound for coupling in load_couplings()} == set(melnet.primary_names())
+    assert all(set(coupling.motifs) <= dreamnet.motifs.keys() for coupling in load_couplings())
     assert find_couplings(dreamnet, melnet)["dog bark"] == ("dog", "spaniel", "dalmatian")
     for name in list_networks("picture"):
         find_couplings(load_card(name), melnet)

@@ -69,6 +69,18 @@ def test_a_kept_picture_is_looked_at(film: Path, reports: dict[float, Report], t
     assert share_of("dog bark", report.grains, 1, TURN) < 0.5
 
 
+def test_a_table_of_ones_own_says_what_sounds(film: Path, reports: dict[float, Report], tmp_path: Path):
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        '[[coupling]]\nsound = "dog"\nmotifs = ["tower"]\n[[coupling]]\nsound = "rooster"\nmotifs = ["dog"]\n'
+    )
+    schedule = Schedule(seen_to_heard=1, heard_to_seen=0, steps=6, motif=MOTIFS)
+    recipe = Recipe(schedule=schedule, couplings=table)
+    grains = dream_video(film, tmp_path / "out.mkv", recipe).grains
+    assert share_of("rooster", grains, 1, TURN) > 0.6 > share_of("rooster", reports[1.0].grains, 1, TURN)
+    assert share_of("dog bark", grains, 1, TURN) < 0.2
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -81,6 +93,7 @@ def test_a_kept_picture_is_looked_at(film: Path, reports: dict[float, Report], t
             "heard-to-seen changes the picture, and --keep-picture keeps it",
         ),
         (["--together", "-1"], "together is -1; choose between 0 and 1"),
+        (["--couplings", "none.toml"], "none.toml: No such file"),
     ],
 )
 def test_a_coupling_without_its_other_side_is_refused(

@@ -83,6 +83,17 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]
 
 
+def test_a_sound_is_dreamed_out_of_the_picture(picture: Path) -> None:
+    out = picture.with_name("out.mkv")
+    words = ("--ouroboros", 3, "--fps", 8, "--zoom", 1.2, "--with-sound", "-o", out)
+    status, said, report = run_for_report("image", picture, *words, *QUICK)
+    assert status == 0, said
+    assert report["drift_ms"] < 1
+    assert report["loudness_dream"] == pytest.approx(-23, abs=1)
+    assert probe(out).audio_tracks[0].duration == pytest.approx(3, abs=0.03)
+    assert report["schedule"]["sound"][0]["seen_to_heard"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
