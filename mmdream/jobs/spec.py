@@ -252,7 +252,7 @@ def _flatten(job: dict[str, Any]) -> dict[str, Any]:
     values = {**job["order"], **job["recipe"], **job["contents"]}
     passes = values.pop("passes")
     for name in ("sound_style", "weights", "sound_weights", "couplings"):
-        del values[name]
+        values.pop(name, None)
     schedule, image = values.pop("schedule"), {**_name_terms(values.pop("wishes")), **values.pop("manner")}
     audio = {**_name_terms(values.pop("sound_wishes")), **values.pop("sound_manner")}
     if audio.get("grain_set", "none") not in GRAIN_SETS:

@@ -46,6 +46,7 @@ OTHER: dict[str, Any] = {
             mask=Mask(Path("/m.png"), 3.0),
         ),
     ),
+    "couplings": Path("/c.toml"),
     "net": "vgg16",
     "sound_net": "othernet",
     "weights": "/a/b.npz",
@@ -77,8 +78,9 @@ def test_every_setting_is_written_down_and_read_again(name: str):
     again = Job.from_json(make_job(recipe).to_json())
     assert again == make_job(recipe)
     assert again.settings == make_job(recipe).settings
-    # Where weights lie is no setting: what they are is told by their hash.
-    assert (again.settings == make_job(Recipe()).settings) == ("weights" in name)
+    # Where weights and tables lie is no setting: what they are is told by their hash.
+    by_content = "weights" in name or name == "couplings"
+    assert (again.settings == make_job(Recipe()).settings) == by_content
 
 
 def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):

@@ -84,7 +84,7 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
 
 
 def test_a_sound_is_dreamed_out_of_the_picture(picture: Path) -> None:
-    out = picture.with_name("out.mkv")
+    out = picture.with_name("out.mp4")
     words = ("--ouroboros", 3, "--fps", 8, "--zoom", 1.2, "--with-sound", "-o", out)
     status, said, report = run_for_report("image", picture, *words, *QUICK)
     assert status == 0, said
