@@ -45,6 +45,23 @@ def find_couplings(picture: NetworkCard, sound: NetworkCard) -> dict[str, tuple[
     return found
 
 
+def match_kinds(picture: NetworkCard, sound: NetworkCard, kinds: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The motifs that belong to kinds of sounds; kinds that have none are left out.
+
+    A kind is named as a class of the sound network, by any of its names, or as a motif: then it is its own.
+    """
+    couplings = find_couplings(picture, sound)
+    classes = {sound.find_class(name): motifs for name, motifs in couplings.items()}
+    found = {}
+    for kind in kinds:
+        number = None if kind in picture.hints and kind not in couplings else sound.find_class(kind)
+        if number in classes:
+            found[kind] = classes[number]
+        elif kind in picture.hints:
+            found[kind] = (kind,)
+    return found
+
+
 def choose_motif_network(cards: Iterable[NetworkCard], sound: NetworkCard) -> NetworkCard:
     """The card of what looks for motifs that sound: the first of some that knows them, else dreamnet."""
     able = (card for card in cards if card.hints and find_couplings(card, sound))
