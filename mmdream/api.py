@@ -43,6 +43,7 @@ class VideoOptions(SelectionOptions, total=False):
     sound_style: str | os.PathLike[str] | None
     preview: str | os.PathLike[str] | None
     sheet: str | os.PathLike[str] | None
+    plot: str | os.PathLike[str] | None
     compare: bool
     record: bool
     stems: bool
@@ -77,9 +78,10 @@ def dream_video(
             ``add_sound`` (for a silent film, out of its picture), ``strict`` (stop at a broken frame),
             ``sound_track`` (to dream; number, from 1, or language) and ``sound_style`` (a sound whose texture
             the film's is given, not a dream). Beside the result: ``preview`` (file of the newest frame),
-            ``sheet`` (of twelve moments, source above dream), ``compare`` (film of source and dream),
-            ``record`` (settings, events and figures as JSON), ``stems`` (the parts of the sound's dream as
-            wave files in ``OUT.stems``).
+            ``sheet`` (of twelve moments, source above dream), ``plot`` (figure of its sound, and of what is
+            heard, seen and sounds over time), ``compare`` (film of source and dream), ``record`` (settings,
+            events and figures as JSON), ``stems`` (the parts of the sound's dream as wave files in
+            ``OUT.stems``).
 
     Returns:
         What was done, with the name of the result.

@@ -49,7 +49,7 @@ class JournalEntry:
     """One finished file."""
 
     kind: str
-    """scan, driven, hints, picture, carry, seam, sound; stems, result, sheet: what has an own name."""
+    """scan, driven, hints, picture, carry, seam, sound; stems, result, sheet, plot: what has an own name."""
     number: int
     file: str
     """Its name, from the job's folder on."""

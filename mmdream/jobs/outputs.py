@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -21,22 +22,27 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.render.stems import check_stems_folder, clear_stems, stems_folder
 from mmdream.settings.report import Report
 from mmdream.views.contact_sheet import write_contact_sheet
+from mmdream.views.film_figure import check_film_figure, write_film_figure
 from mmdream.views.preview import comparison_path, write_comparison
 
 STEMS = "stems"
 """Kind and folder of the parts of a film's sound."""
 
 
-def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None:
+def check_extras(film: MediaFile, job: Job, folder: Path, journal: Journal | None = None) -> None:
     """Refuse, before the work, extra outputs that cannot be written.
 
     A preview may exist where the job's folder does; what the journal has given a name already is no other's.
     """
-    preview, sheet = job.extras.preview, job.extras.sheet
+    preview, sheet, plot = job.extras.preview, job.extras.sheet, job.extras.plot
     if preview is not None and job.order.keep_picture:
         raise UserError("--preview shows the picture while it is dreamed; drop it or --keep-picture")
-    if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
-        raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
+    pictures = {"--preview": preview, "--sheet": sheet, "--plot": plot}
+    for (first, path), (second, other) in combinations(pictures.items(), 2):
+        if path is not None and other is not None and path.absolute() == other.absolute():
+            raise UserError(f"{path}: {first} and {second} cannot be one file; name two")
+    if plot is not None:
+        check_film_figure(film, job.order, job.recipe)
 
     def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
         line = None if journal is None else journal.finished(kind).get(0)
@@ -48,6 +54,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
         check_stems_folder(job.out, job.overwrite)
     check(preview, "preview", "--preview")
     check(sheet, "sheet", "--sheet")
+    check(plot, "plot", "--plot")
     check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
     check(record_path(job.out) if job.extras.record else None, "record", "-o", (".json",))
 
@@ -83,9 +90,11 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
     if job.extras.stems:
         _deliver_stems(job, folder, journal, how)
     if job.extras.sheet is not None:
-        sheet = partial(write_contact_sheet, film, probe(job.out), start=start, driven=report.driven)
-        title = film.path.name, job.recipe.net
-        make("sheet", job.extras.sheet, partial(sheet, title=title, hints=report.hints, grains=report.grains))
+        sheet = partial(write_contact_sheet, film, probe(job.out), start=start, report=report)
+        make("sheet", job.extras.sheet, partial(sheet, title=(film.path.name, job.recipe.net)))
+    if job.extras.plot is not None:
+        plot = partial(write_film_figure, film, probe(job.out), order=job.order, recipe=job.recipe)
+        make("plot", job.extras.plot, partial(plot, report=report))
     if job.extras.compare:
         write = partial(write_comparison, film, probe(job.out), start=start, end=end)
         make("compare", comparison_path(job.out), write)

@@ -83,7 +83,7 @@ def start_job(
     """
     folder = job_dir or folders.job_folder(out)
     how = f"mmdream resume {shlex.quote(str(job_dir or out))}{execution.options()}"
-    check_extras(job, folder)
+    check_extras(film, job, folder)
     job = replace(job, extras=job.extras.absolute())
 
     def prepare() -> tuple[MediaFile, Job]:
@@ -144,7 +144,7 @@ def resume_job(
             )
         if done is None and not execution.anyway:
             folders.check_environment(held, now.environment, how)
-        check_extras(now, folder, Journal(folder))
+        check_extras(film, now, folder, Journal(folder))
         folders.write_job(now, folder)
         return film, now
 

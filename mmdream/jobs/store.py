@@ -36,8 +36,8 @@ PART_FILES = {
     "stems": re.compile(r"(source|gain|grains .+)\.wav(\.draft)?|grains\.csv(\.draft)?"),
 }
 """The files in the folders of a job's parts."""
-RESULT_FILES = re.compile(r"(result|sheet|compare|record)\.\w+(\.draft)?")
-"""The film, its sheet, its comparison and its record, from being finished to being given their names."""
+RESULT_FILES = re.compile(r"(result|sheet|plot|compare|record)\.\w+(\.draft)?")
+"""The film and what is made besides, from being finished to being given their names."""
 LOCK_WAIT_SECONDS = 1.0
 """Seconds that a starting run waits for the lock: `is_running` takes it for a moment."""
 FOLDER_PREFIX, FOLDER_SUFFIX = ".", ".mmdream"

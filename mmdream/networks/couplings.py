@@ -100,6 +100,23 @@ def _key(sound: NetworkCard, name: str) -> str | int:
     return name if number is None else number
 
 
+def match_kinds(
+    picture: NetworkCard, sound: NetworkCard, kinds: Iterable[str], table: Couplings | None = None
+) -> dict[str, tuple[str, ...]]:
+    """The motifs that belong to kinds of sounds; kinds that have none are left out.
+
+    A kind is named as a class of the sound network, by any of its names, or as a motif: then it is its own.
+    """
+    couplings = find_couplings(picture, sound, table)
+    rows = {_key(sound, name): motifs for name, motifs in couplings.items()}
+    found = {}
+    for kind in kinds:
+        key = kind if kind in picture.hints and kind not in couplings else _key(sound, kind)
+        if motifs := rows.get(key) or ((kind,) if kind in picture.hints else ()):
+            found[kind] = motifs
+    return found
+
+
 def choose_motif_network(
     cards: Iterable[NetworkCard], sound: NetworkCard, table: Couplings | None = None
 ) -> NetworkCard:

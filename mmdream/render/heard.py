@@ -25,6 +25,7 @@ from mmdream.media.tracks import Excerpt
 from mmdream.networks.couplings import Couplings, find_couplings, load_couplings
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
+from mmdream.settings.report import HeardClass
 
 WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.5
 """Of sound that is named together, and from one such window to the next."""
@@ -34,6 +35,10 @@ LEAST_SHARE = 0.6
 """Probability of a class from which on it is heard at all."""
 FADE_SECONDS = 0.75
 """In which a motif's favour falls to a third, once its sound has ended."""
+FADE = float(np.exp(-HOP_SECONDS / FADE_SECONDS))
+"""What is left of a share from one window to the next."""
+MAX_PAUSE = 1.0
+"""Seconds between two windows that name a class, up to which it is told as one sound."""
 GAIN = 8.0
 """By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1."""
 MAX_KNOWN_GAINS = 8
@@ -89,6 +94,24 @@ class HeardSounds:
         gains: ChannelGains = self._known.get((network, shown, size), make)
         return gains
 
+    def tell(self) -> tuple[HeardClass, ...]:
+        """When each class is heard, in order of time; how it dies away afterwards is no part of that.
+
+        A moment stands for the middle of its window, as far as halfway to the next one.
+        """
+        before = np.concatenate((self.shares[:1] * 0, self.shares[:-1]))
+        anew = self.shares > before * np.float32(FADE * (1 + 1e-3))
+        told: list[HeardClass] = []
+        for number, name in enumerate(self.names):
+            places = np.flatnonzero(anew[:, number])
+            middles = self.seconds[places] - WINDOW_SECONDS / 2
+            runs = np.split(np.arange(len(places)), np.flatnonzero(np.diff(middles) > MAX_PAUSE) + 1)
+            for run in runs if len(places) else ():
+                ends = float(middles[run[0]]) - HOP_SECONDS / 2, float(middles[run[-1]]) + HOP_SECONDS / 2
+                share = float(self.shares[places[run], number].max())
+                told.append(HeardClass(name, *(round(each, 3) for each in (*ends, share))))
+        return tuple(sorted(told, key=lambda each: each.start))
+
     def pack(self) -> bytes:
         """All of it, as a safetensors file."""
         names = json.dumps([self.net, *self.names]).encode()
@@ -142,7 +165,7 @@ def measure_heard(
 def hold_shares(probabilities: np.ndarray) -> np.ndarray:
     """How surely each class is heard, from probabilities [moment, class]: what has ended dies away."""
     sure = np.maximum(probabilities - LEAST_SHARE, 0) / (1 - LEAST_SHARE)
-    kept, held = np.float32(np.exp(-HOP_SECONDS / FADE_SECONDS)), np.zeros_like(sure, np.float32)
+    held = np.zeros_like(sure, np.float32)
     for place, row in enumerate(sure):
-        held[place] = row if not place else np.maximum(row, kept * held[place - 1])
+        held[place] = row if not place else np.maximum(row, np.float32(FADE) * held[place - 1])
     return held

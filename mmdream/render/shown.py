@@ -11,7 +11,7 @@ from math import floor
 import numpy as np
 
 from mmdream.analysis.shots import Scan
-from mmdream.audio.grains.cues import PictureCues
+from mmdream.audio.grains.cues import CLEARLY, PictureCues
 from mmdream.core.errors import Interrupted
 from mmdream.image.hints import MAX_HINT, MIN_HINT, hinted_terms, measure_departures, shrink_look
 from mmdream.media.probe import MediaFile
@@ -20,6 +20,7 @@ from mmdream.networks.card import NetworkCard
 from mmdream.networks.couplings import Couplings, choose_motif_network, find_couplings
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.recipe import Selection
+from mmdream.settings.report import ShownMotif
 
 LOOKS_PER_SECOND = 2
 """And one at the first frame of each shot."""
@@ -29,6 +30,8 @@ CLEAR_PLACES = 0.25
 """Share of the picture, where a motif is clearest, that its clarity is the mean of."""
 MAX_SHOWN = 12
 """Motifs of a look that are kept, the clearest."""
+MAX_PAUSE = 1.0
+"""Seconds between two looks that show a motif, up to which it is told as one: what moves flickers."""
 
 Look = tuple[float, dict[str, list[float]]]
 """Seconds of the source; clarity in spreads over what hints, side -1..1 and size 0..1 of each motif shown."""
@@ -80,6 +83,33 @@ def look_at_source(
             if number in chosen:
                 looks.append(look_at_picture(network, float(frame.seconds), frame.rgb))
     return json.dumps(looks).encode()
+
+
+def tell_shown(looks: Sequence[Look]) -> tuple[ShownMotif, ...]:
+    """What looks, in order of time, show clearly, each motif from its first look to the one behind its last.
+
+    Told is what is `CLEARLY` there at one look at least, from when to when it is there at all: a long film
+    has thousands of glimpses, and what sounds hardly goes by them.
+    """
+    seconds = [at for at, _ in looks]
+    last = [at + 1 / LOOKS_PER_SECOND for at in seconds[-1:]]
+    following = dict(zip(seconds, seconds[1:] + last, strict=True))
+    runs: dict[str, list[list[tuple[float, list[float]]]]] = {}
+    for at, motifs in looks:
+        for name, figures in motifs.items():
+            own = runs.setdefault(name, [])
+            if not own or at - own[-1][-1][0] > MAX_PAUSE:
+                own.append([])
+            own[-1].append((at, figures))
+    told = []
+    for name, own in runs.items():
+        for run in own:
+            clarity = max(figures[0] for _, figures in run)
+            side = sum(figures[1] for _, figures in run) / len(run)
+            ends = run[0][0], following[run[-1][0]]
+            if clarity >= CLEARLY:
+                told.append(ShownMotif(name, *(round(each, 3) for each in (*ends, clarity, side))))
+    return tuple(sorted(told, key=lambda each: each.start))
 
 
 def make_cues(

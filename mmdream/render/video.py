@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -28,13 +28,14 @@ from mmdream.media.mux import mux_video
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_writer import VideoWriter, join_parts
-from mmdream.networks.couplings import load_couplings
+from mmdream.networks.couplings import choose_motif_network, load_couplings, match_kinds
+from mmdream.networks.registry import load_card
 from mmdream.render.audio import render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import VideoPlan, WrittenPart, open_source, render_ahead, render_seam
 from mmdream.render.hints import tell_hints
 from mmdream.render.parts import FrameStats, StoredChunks, outdated_states
-from mmdream.render.shown import make_cues
+from mmdream.render.shown import Look, make_cues, tell_shown
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.report import Report
 
@@ -154,7 +155,7 @@ def render_video(
             raise Interrupted
     report = build_report(plan, stats, verified)
     report = report if sound is None else sound[1].extend_report(report)
-    return plan.schedules.extend_report(report, plan.job.recipe)
+    return tell_couplings(plan, plan.schedules.extend_report(report, plan.job.recipe))
 
 
 def render_picture(
@@ -237,7 +238,7 @@ def wait_for_cues(plan: VideoPlan, is_stopped: Callable[[], bool], first: float,
     assert plan.audio_network is not None
     low, high = first - CUE_MARGIN, last + CUE_MARGIN
     if plan.pipeline is None:
-        looks = json.loads(plan.store.path("shown", 0).read_bytes())
+        looks = read_looks(plan)
     else:
         times = np.asarray(plan.scan.pts) * float(plan.scan.time_base) - float(plan.film.start)
         under = [
@@ -250,11 +251,39 @@ def wait_for_cues(plan: VideoPlan, is_stopped: Callable[[], bool], first: float,
             if is_stopped():
                 raise Interrupted
             time.sleep(POLL_SECONDS)
-        finished = plan.store.finished("picture")
-        looks = [look for part in under for look in finished[part.number].sums["shown"]]
+        looks = read_looks(plan, [part.number for part in under])
     inside = [(seconds, motifs) for seconds, motifs in looks if low <= seconds <= high]
     table = load_couplings(plan.job.recipe.couplings)
     return make_cues(inside, plan.motif_network.card, plan.audio_network.card, table)
+
+
+def read_looks(plan: VideoPlan, parts: Iterable[int] | None = None) -> list[Look]:
+    """The looks at parts of the finished picture, by their numbers, or at all of it, in order of time."""
+    if plan.pipeline is None:
+        looks: list[Look] = json.loads(plan.store.path("shown", 0).read_bytes())
+        return looks
+    finished = plan.store.finished("picture")
+    return [
+        look
+        for part in (sorted(finished) if parts is None else parts)
+        for look in finished[part].sums["shown"]
+    ]
+
+
+def tell_couplings(plan: VideoPlan, report: Report) -> Report:
+    """A report with what was heard and shown over time, and which motifs belong to that and to the grains."""
+    listener = None if plan.pipeline is None else plan.pipeline.heard
+    heard = () if listener is None else listener.tell()
+    shown = () if plan.motif_network is None else tell_shown(read_looks(plan))
+    if not heard and not shown:
+        return report
+    sound, table = load_card(plan.job.recipe.sound_net), load_couplings(plan.job.recipe.couplings)
+    passes = () if plan.pipeline is None else plan.pipeline.passes
+    cards = [bound.renderer.network.card for bound in passes]
+    looking = plan.motif_network
+    picture = choose_motif_network(cards, sound, table) if looking is None else looking.card
+    kinds = dict.fromkeys([each.name for each in heard] + [grain.kind for grain in report.grains])
+    return replace(report, heard=heard, shown=shown, couplings=match_kinds(picture, sound, kinds, table))
 
 
 def join_and_verify(

@@ -280,15 +280,23 @@ class ExtraOutputs:
     preview: Path | None = setting(
         None, "A file that shows the newest frame while it dreams.", RESULT, "PICTURE"
     )
-    sheet: Path | None = setting(None, "Twelve moments, source above dream.", RESULT, "PICTURE")
+    sheet: Path | None = setting(
+        None, "Twelve moments, source above dream, and what is heard, seen and sounds.", RESULT, "PICTURE"
+    )
+    plot: Path | None = setting(
+        None,
+        "Draw its sound, and what is heard, seen and sounds over time, into a picture.",
+        RESULT,
+        "PICTURE",
+    )
     compare: bool = setting(False, "Also make a film of source and dream side by side.", RESULT)
     record: bool = setting(False, "Also keep settings, events and figures beside it, as JSON.", RESULT)
     stems: bool = setting(False, STEMS_HELP, RESULT)
 
     def absolute(self) -> ExtraOutputs:
         """With names that hold in any folder."""
-        preview, sheet = (path and path.absolute() for path in (self.preview, self.sheet))
-        return replace(self, preview=preview, sheet=sheet)
+        preview, sheet, plot = (path and path.absolute() for path in (self.preview, self.sheet, self.plot))
+        return replace(self, preview=preview, sheet=sheet, plot=plot)
 
 
 NO_EXTRAS = ExtraOutputs()

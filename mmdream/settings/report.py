@@ -40,6 +40,30 @@ class HintedMotifs:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardClass:
+    """A class of a sound network that a film's own sound has in it from one second of it to another."""
+
+    name: str
+    start: float
+    stop: float
+    share: float
+    """0..1: how surely it is heard where it is surest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMotif:
+    """A motif that the finished picture shows from one second of the source to another."""
+
+    name: str
+    start: float
+    stop: float
+    clarity: float
+    """Spreads, above 0, by which it lies over what hints at it, where it is clearest."""
+    side: float
+    """-1 (left) to 1 (right): where it is in the picture on the whole."""
+
+
+@dataclass(frozen=True, slots=True)
 class GrainEvent:
     """A recorded event that was laid into a sound."""
 
@@ -91,6 +115,12 @@ class Report:
     """What the picture's first pass that goes by hints was hinted at, over time."""
     grains: tuple[GrainEvent, ...] = ()
     """Recorded events in the sound, in order of time."""
+    heard: tuple[HeardClass, ...] = ()
+    """What is in the source's sound, in order of time; empty where the picture does not go by it."""
+    shown: tuple[ShownMotif, ...] = ()
+    """What the finished picture shows, in order of time; empty where the sound does not go by it."""
+    couplings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Motifs that belong to each class that is heard and to each kind of grain; others are left out."""
     driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
     """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
     timing: dict[str, float] = field(default_factory=dict)

@@ -12,6 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Color = tuple[int, int, int]
+"""Red, green and blue, of 255."""
+
 BACKGROUND, TEXT_GREY, DIM_GREY = 18, 228, 150
 """Greys, of 255: of a canvas, of text, and of text that matters less."""
 FIGURE_INCHES, DPI = 10.0, 120
@@ -56,14 +59,15 @@ def paste_image(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
 
 
 def draw_text(
-    canvas: np.ndarray, text: str, at: tuple[int, int], px: int, grey: int, align: float = 0.0
+    canvas: np.ndarray, text: str, at: tuple[int, int], px: int, color: int | Color, align: float = 0.0
 ) -> None:
-    """Write a line on a canvas, uint8 [H, W, 3], from x, y of its baseline, in a size and a grey of 255.
+    """Write a line on a canvas, uint8 [H, W, 3], from x, y of its baseline, in a size and a colour or grey.
 
     `align` is the share of the line that lies left of x: 0 begins there, 0.5 is centered, 1 ends there.
     """
     x = at[0] - round(align * text_width(text, px))
-    cv2.putText(canvas, text, (x, at[1]), (grey, grey, grey), _load_font(), px, 400)
+    color = (color, color, color) if isinstance(color, int) else color
+    cv2.putText(canvas, text, (x, at[1]), color, _load_font(), px, 400)
 
 
 def text_width(text: str, px: int) -> int:

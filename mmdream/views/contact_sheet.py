@@ -16,9 +16,10 @@ from mmdream.media.image import write_image
 from mmdream.media.probe import MediaFile
 from mmdream.media.verify import read_frame_times
 from mmdream.media.video_reader import read_frames
-from mmdream.settings.report import GrainEvent, HintedMotifs, format_time_code
+from mmdream.settings.report import Report, format_time_code
 from mmdream.views import canvas
-from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, fit_size, paste_image
+from mmdream.views.canvas import DIM_GREY, TEXT_GREY, Color, blank_canvas, draw_text, fit_size, paste_image
+from mmdream.views.lanes import Lanes, plan_lanes
 
 SHEET_MOMENTS = 12
 """Moments on a contact sheet, where the film has so many frames."""
@@ -30,8 +31,15 @@ TIMESTAMP_TOLERANCE = Fraction(1, 500)
 """Seconds by which containers may round a time stamp, twice."""
 CURVE_HEIGHT, LABEL_HEIGHT = 64, 22
 """px of a curve below the sheet, and of the text above it."""
-LANE_ROWS = 4
-"""Of recorded events below one another, so that their names have room."""
+ROW_HEIGHT, ROW_PX, NAME_GAP = 19, 13, 10
+"""px of a lane's row, of its letters, and from its name to its blocks."""
+TICK_WIDTH, TICK_GREY = 90, (42, 42, 42)
+"""px that a second that is told has at least, and the colour of its line."""
+LINK_SHARE = 0.42
+"""Opacity of a link between lanes."""
+TICK_SECONDS = 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
+"""From one second that is told to the next."""
+NOTHING_TOLD = Report()
 HINT_PX = 14
 """Height of the letters that tell what was hinted at."""
 SUBPIXEL_BITS = 8
@@ -48,15 +56,13 @@ def write_contact_sheet(
     count: int = SHEET_MOMENTS,
     start: Fraction | None = None,
     title: tuple[str, str] = ("", ""),
-    driven: dict[str, dict[str, CurveKeys]] | None = None,
-    hints: Sequence[HintedMotifs] = (),
-    grains: Sequence[GrainEvent] = (),
+    report: Report = NOTHING_TOLD,
 ) -> None:
     """Write evenly spaced moments of a film, source above dream; the suffix chooses the format.
 
-    The dream's second 0 is the source's `start`. The title stands above, left and right; below are the curves
-    of settings that followed the film, see `Report.driven`, with each moment marked, the recorded events that
-    were laid into its sound, and the motifs that the film hinted at over time.
+    The dream's second 0 is the source's `start`. The title stands above, left and right. Below is what the
+    report tells over time: what was heard, seen and laid into the sound, in lanes that answer each other, the
+    curves of settings that followed the film, with each moment marked, and the motifs that it hinted at.
     """
     assert film.video is not None
     size = fit_size(film.video.width, film.video.height, film.video.sar, *MAX_CELL)
@@ -66,16 +72,17 @@ def write_contact_sheet(
         frames = _read_frame_at(film, moment), _read_frame_at(dream, seconds)
         cells[float(moment)] = [canvas.to_uint8(canvas.resize_image(rgb, size)) for rgb in frames]
     sheet = _draw_cells(cells, size, title)
-    if curves := select_numeric_curves(driven or {}):
-        strips = _draw_curves(curves, list(cells), sheet.shape[1] - 2 * MARGIN)
-        strips = np.pad(strips, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=canvas.BACKGROUND)
-        sheet = np.concatenate([sheet, strips])
-    if grains:
-        lane = _draw_grains(grains, list(cells), sheet.shape[1] - 2 * MARGIN)
-        lane = np.pad(lane, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=canvas.BACKGROUND)
-        sheet = np.concatenate([sheet, lane])
-    if any(each.motifs for each in hints):
-        sheet = np.concatenate([sheet, _draw_hints(list(map(str, hints)), sheet.shape[1])])
+    lanes, width = plan_lanes(report, _find_span(list(cells))), sheet.shape[1] - 2 * MARGIN
+    left, strips = _measure_names(lanes, width), list[np.ndarray]()
+    if lanes.lanes:
+        strips.append(_draw_lanes(lanes, width, left))
+    if curves := select_numeric_curves(report.driven):
+        strips.append(_draw_curves(curves, list(cells), width, left))
+    for strip in strips:
+        padded = np.pad(strip, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=canvas.BACKGROUND)
+        sheet = np.concatenate([sheet, padded])
+    if any(each.motifs for each in report.hints):
+        sheet = np.concatenate([sheet, _draw_hints(list(map(str, report.hints)), sheet.shape[1])])
     write_image(path, sheet)
 
 
@@ -148,34 +155,76 @@ def _find_span(moments: Sequence[float]) -> tuple[float, float]:
     return moments[0] - half, moments[-1] + half
 
 
-def _draw_grains(grains: Sequence[GrainEvent], moments: Sequence[float], width: int) -> np.ndarray:
-    """Recorded events as named blocks over time, in rows that are taken in turn, uint8 [h, width, 3]."""
-    first, last = _find_span(moments)
-    lane = blank_canvas(LANE_ROWS * LABEL_HEIGHT, width)
-    for number, grain in enumerate(grains):
-        top = number % LANE_ROWS * LABEL_HEIGHT
-        ends = (grain.seconds, grain.seconds + grain.length)
-        left, right = (round((at - first) / (last - first) * (width - 1)) for at in ends)
-        cv2.rectangle(lane, (left, top + 2), (max(right, left + 1), top + LABEL_HEIGHT - 2), (70, 70, 70), -1)
-        draw_text(lane, grain.kind, (left + 2, top + LABEL_HEIGHT - 7), HINT_PX - 2, TEXT_GREY)
-    return lane
+def choose_ticks(span: tuple[float, float], most: int) -> list[int]:
+    """Round seconds from one second to another, `most` at most, or one."""
+    ticks: list[int] = []
+    for step in TICK_SECONDS:
+        ticks = list(range(math.ceil(span[0] / step) * step, math.floor(span[1]) + 1, step))
+        if len(ticks) <= most:
+            return ticks
+    return ticks[:1]
 
 
-def _draw_curves(curves: dict[str, CurveKeys], moments: Sequence[float], width: int) -> np.ndarray:
-    """Curves by name below one another, uint8 [h, width, 3], the moments (seconds) marked."""
+def _measure_names(lanes: Lanes, width: int) -> int:
+    """Width, px, of the names of rows and the gap behind them, at most a third of a sheet's."""
+    names = [name for lane in lanes.lanes for name in (lane.title, *(row.name for row in lane.rows))]
+    widest = max((canvas.text_width(name, ROW_PX) for name in names), default=-NAME_GAP)
+    return min(widest + NAME_GAP, width // 3)
+
+
+def _draw_lanes(lanes: Lanes, width: int, left: int) -> np.ndarray:
+    """Lanes below one another from `left` on, their links, and the time, uint8 [h, width, 3]."""
+    first, last = lanes.span
+    strip = blank_canvas(round(lanes.height * ROW_HEIGHT) + LABEL_HEIGHT, width)
+
+    def place(seconds: float, row: float) -> tuple[int, int]:
+        share = (min(max(seconds, first), last) - first) / (last - first)
+        return round(left + (width - 1 - left) * share), round(row * ROW_HEIGHT)
+
+    for seconds in choose_ticks(lanes.span, (width - left) // TICK_WIDTH):
+        x, foot = place(seconds, lanes.height)
+        told = format_time_code(seconds)[:-2]
+        half = canvas.text_width(told, ROW_PX - 1) // 2
+        cv2.line(strip, (x, 0), (x, foot), TICK_GREY, 1)
+        draw_text(strip, told, (min(x, width - half), foot + 16), ROW_PX - 1, DIM_GREY, align=0.5)
+    for tint in dict.fromkeys(link.color for link in lanes.links):
+        # All of one colour at once: where several lie over each other they are no brighter than one.
+        mask = np.zeros(strip.shape[:2], np.uint8)
+        for link in (each for each in lanes.links if each.color == tint):
+            cv2.fillPoly(mask, [np.array([place(*corner) for corner in lanes.corners(link)], np.int32)], 255)
+        tinted = LINK_SHARE * np.array(tint) + (1 - LINK_SHARE) * strip[mask > 0]
+        strip[mask > 0] = np.rint(tinted).astype(np.uint8)
+    names: list[tuple[str, float, int | Color]] = []
+    for number, lane in enumerate(lanes.lanes):
+        names.append((lane.title, lanes.top((number, 0)) - 1, TEXT_GREY))
+        for k, row in enumerate(lane.rows):
+            top = lanes.top((number, k))
+            names.append((row.name, top, row.color))
+            for block in row.blocks:
+                shade = block.strength * np.array(row.color) + (1 - block.strength) * canvas.BACKGROUND
+                ends = place(block.start, top + 0.12), place(block.stop, top + 0.88)
+                cv2.rectangle(strip, *ends, np.rint(shade).tolist(), -1)
+    for name, top, color in names:
+        told, (_, foot) = canvas.truncate_text(name, ROW_PX, left - NAME_GAP), place(first, top + 0.74)
+        draw_text(strip, told, (left - NAME_GAP, foot), ROW_PX, color, align=1)
+    return strip
+
+
+def _draw_curves(curves: dict[str, CurveKeys], moments: Sequence[float], width: int, left: int) -> np.ndarray:
+    """Curves by name below one another, from `left` on, uint8 [h, width, 3], the moments (seconds) marked."""
     height = CURVE_HEIGHT + LABEL_HEIGHT
     strips = blank_canvas(len(curves) * height, width)
     first, last = _find_span(moments)
     for number, (name, keys) in enumerate(curves.items()):
         top = number * height + LABEL_HEIGHT
-        values = np.interp(np.linspace(first, last, width), *np.array(keys, np.float64).T)
+        values = np.interp(np.linspace(first, last, width - left), *np.array(keys, np.float64).T)
         for moment in moments:
-            x = round((moment - first) / (last - first) * (width - 1))
+            x = round(left + (moment - first) / (last - first) * (width - 1 - left))
             cv2.line(strips, (x, top), (x, top + CURVE_HEIGHT), (60, 60, 60), 1)
         rows = top + 2 + (CURVE_HEIGHT - 6) * (1 - values / max(float(values.max()), 1e-9))
-        points = np.stack([np.arange(width), rows], axis=1) * 2**SUBPIXEL_BITS
+        points = np.stack([np.arange(left, width), rows], axis=1) * 2**SUBPIXEL_BITS
         line = [np.rint(points).astype(np.int32).reshape(-1, 1, 2)]
         cv2.polylines(strips, line, False, (TEXT_GREY, TEXT_GREY, TEXT_GREY), 1, cv2.LINE_AA, SUBPIXEL_BITS)
         label = f"{name} {values.min():.2f} to {values.max():.2f}"
-        draw_text(strips, label, (0, top - 5), 14, DIM_GREY)
+        draw_text(strips, label, (left, top - 5), 14, DIM_GREY)
     return strips

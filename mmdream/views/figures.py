@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
 from mmdream.audio.canvas import (
-    BAND_EDGES,
     DB_PER_NEPER,
     INVENTED_START,
     MAX_GAIN,
@@ -22,8 +20,7 @@ from mmdream.audio.canvas import (
     measure_column_power,
 )
 from mmdream.audio.chunks import Chunk, DreamHooks, crossfade_chunks
-from mmdream.audio.loudness import LoudnessMeter
-from mmdream.audio.source import AudioSource, FileSource, read_blocks
+from mmdream.audio.source import AudioSource, FileSource
 from mmdream.audio.spectra import make_stft
 from mmdream.core.files import (
     check_output_file,
@@ -32,24 +29,25 @@ from mmdream.core.files import (
     output_workspace,
 )
 from mmdream.media.image import IMAGE_SUFFIXES, write_image, write_numbered_images
-from mmdream.settings.report import GrainEvent
+from mmdream.settings.report import GrainEvent, Report
 from mmdream.settings.schedule import IMAGE_SETTINGS, SCHEDULE_LIMITS, Schedule
+from mmdream.views.axes import (
+    CURVES_INCHES,
+    DYNAMIC_RANGE,
+    SPECTROGRAM_INCHES,
+    Colors,
+    add_legend,
+    draw_curves,
+    draw_lanes,
+    draw_loudness,
+    draw_spectrogram,
+    lanes_inches,
+    level_colors,
+    measure_levels,
+)
 from mmdream.views.canvas import new_figure, rasterize_figure
+from mmdream.views.lanes import plan_lanes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-SPECTROGRAM_INCHES, CURVES_INCHES, LANE_INCHES = 2.1, 1.5, 0.9
-"""Heights of the parts of a figure."""
-LANE_ROWS = 4
-"""Of grains below one another, so that their names have room."""
-DYNAMIC_RANGE = 80.0
-"""dB below the loudest place that are drawn."""
-MIN_LOUDNESS = -70.0
-"""LUFS, where the loudness curve ends below: the gate of BS.1770."""
-TICKS_HZ = (100, 300, 1000, 3000, 10000)
-Colors = tuple[str, float, float]
-"""A color map of matplotlib, and the dB at which it begins and ends."""
 GAIN_COLORS: Colors = "RdBu_r", -DB_PER_NEPER * MAX_GAIN, DB_PER_NEPER * MAX_GAIN
 CHANGE_COLORS: Colors = "RdBu_r", -20.0, 20.0
 MAX_INVENTED_DB = DB_PER_NEPER * (INVENTED_START + MAX_INVENTED)
@@ -132,33 +130,29 @@ def draw_audio_dream(
     Both have the same rate and length, at least one sample, the first at second `start`; `gains` holds the
     log gain that was applied, nepers, a row per hop. Without grains there is no lane for them.
     """
-    (before, column), (after, _) = measure_column_power(source), measure_column_power(dream)
-    top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
-    floor = 10 ** ((top - DYNAMIC_RANGE) / 10)
-    levels = [10 * np.log10(np.maximum(power, floor)) for power in (before, after)]
+    ((before, column), (after, _)), top = measure_levels([source, dream])
     gain_column = gains.rows_per_column * make_stft(source.rate).hop / source.rate
     stop = start + source.n_samples / source.rate
     heights = [SPECTROGRAM_INCHES] * 4 + [CURVES_INCHES] * 2
-    if grains:
-        heights.insert(2, LANE_INCHES)
+    if (lanes := plan_lanes(Report(grains=tuple(grains)), (start, stop))).lanes:
+        heights.insert(2, lanes_inches(lanes))
     figure = new_figure(sum(heights) + 0.6)
     parts = list(figure.subplots(len(heights), sharex=True, height_ratios=heights))
-    if grains:
-        _draw_grains(parts.pop(2), grains)
+    if lanes.lanes:
+        draw_lanes(parts.pop(2), lanes)
     rows = (
-        (name, levels[0], column, level_colors(top)),
-        ("its dream", levels[1], column, level_colors(top)),
-        ("dream over source", levels[1] - levels[0], column, CHANGE_COLORS),
+        (name, before, column, level_colors(top)),
+        ("its dream", after, column, level_colors(top)),
+        ("dream over source", after - before, column, CHANGE_COLORS),
         ("the gain that was dreamed", DB_PER_NEPER * gains.means(), gain_column, GAIN_COLORS),
     )
     for axes, (title, values, seconds, colors) in zip(parts, rows, strict=False):
-        _draw_spectrogram(axes, title, values, (start, start + len(values) * seconds), source.rate, colors)
-    _draw_loudness(parts[4], {"source": source, "dream": dream}, start)
-    _draw_schedule(parts[5], schedule, np.linspace(start, stop, 800))
+        draw_spectrogram(axes, title, values, (start, start + len(values) * seconds), source.rate, colors)
+    draw_loudness(parts[4], {"source": (source, start), "dream": (dream, start)})
+    names = [name for name in SCHEDULE_LIMITS if name not in IMAGE_SETTINGS]
+    draw_curves(parts[5], {name: schedule.curve(name) for name in names}, np.linspace(start, stop, 800))
     for axes in parts[4:]:
-        axes.grid(alpha=0.3)
-        # Above, on the title's line: beside it would take the width from all parts.
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=5, frameon=False, fontsize="small")
+        add_legend(axes)
     parts[5].set(xlabel="seconds", xlim=(start, stop))
     return rasterize_figure(figure)
 
@@ -259,67 +253,11 @@ def draw_canvas_steps(
             (total,) = history.totals
             come = f"{round(total * (number + 1) / history.count)} of {total} steps"
         shown = np.maximum(level + gain, top - DYNAMIC_RANGE)
-        _draw_spectrogram(parts[0], f"{name} after {come}", shown, ends, source.rate, level_colors(top))
-        _draw_spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLORS)
+        draw_spectrogram(parts[0], f"{name} after {come}", shown, ends, source.rate, level_colors(top))
+        draw_spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLORS)
         if n_parts == 3:
             invented = compute_invented_power(canvases[places, number, N_BANDS:], np.ones(N_BANDS))
             title = "what is invented so far, over a typical sound"
-            _draw_spectrogram(parts[2], title, 10 * np.log10(invented), ends, source.rate, INVENTED_COLORS)
+            draw_spectrogram(parts[2], title, 10 * np.log10(invented), ends, source.rate, INVENTED_COLORS)
         parts[-1].set(xlabel="seconds", xlim=(start, start + source.n_samples / source.rate))
         yield rasterize_figure(figure)
-
-
-def _draw_spectrogram(
-    axes: Axes, title: str, values: np.ndarray, ends: tuple[float, float], rate: int, colors: Colors
-) -> None:
-    """Draw values, dB, [column, band], between two seconds, up to half the rate."""
-    cmap, low, high = colors
-    shown = axes.imshow(
-        values.T, origin="lower", aspect="auto", interpolation="none", cmap=cmap, vmin=low, vmax=high,
-        extent=(*ends, -0.5, N_BANDS - 0.5),
-    )  # fmt: skip
-    axes.figure.colorbar(shown, ax=axes, label="dB", pad=0.01)
-    axes.set_title(title, loc="left", parse_math=False)
-    centers, bands = BAND_EDGES[1:-1], np.arange(N_BANDS)
-    ticks = [hz for hz in TICKS_HZ if hz < rate / 2]
-    axes.set_yticks(np.interp(ticks, centers, bands), [f"{hz:,}" for hz in ticks])
-    axes.set(ylabel="Hz", ylim=(-0.5, float(np.interp(rate / 2, centers, bands)) + 0.5))
-
-
-def level_colors(top: float) -> Colors:
-    """Colors of levels up to `top` dB."""
-    return "magma", top - DYNAMIC_RANGE, top
-
-
-def _draw_loudness(axes: Axes, sounds: dict[str, AudioSource], start: float) -> None:
-    """The momentary loudness of sounds by name."""
-    for name, sound in sounds.items():
-        meter = LoudnessMeter(sound.rate, sound.channels, sound.layout)
-        for block in read_blocks(sound):
-            meter.feed(block)
-        loudness = np.maximum(meter.momentary_loudness(), MIN_LOUDNESS)
-        axes.plot(start + 0.2 + 0.1 * np.arange(len(loudness)), loudness, label=name)
-    axes.set_title("loudness of 400 ms", loc="left")
-    axes.set_ylabel("LUFS")
-
-
-def _draw_grains(axes: Axes, grains: Sequence[GrainEvent]) -> None:
-    """Grains as named blocks in rows that are taken in turn, each kind in its own colour."""
-    kinds = sorted({grain.kind for grain in grains})
-    for number, grain in enumerate(grains):
-        row, color = -(number % LANE_ROWS), f"C{kinds.index(grain.kind) % 10}"
-        axes.barh(row, grain.length, left=grain.seconds, height=0.8, color=color, alpha=0.5, linewidth=0)
-        axes.text(grain.seconds, row, grain.kind, fontsize=6, va="center", clip_on=True)
-    axes.set_title("recorded events in the dream", loc="left")
-    axes.set_ylim(0.6 - LANE_ROWS, 0.6)
-    axes.set_yticks([])
-
-
-def _draw_schedule(axes: Axes, schedule: Schedule, seconds: np.ndarray) -> None:
-    """The schedule's curves, each over its largest value here."""
-    for name in (each for each in SCHEDULE_LIMITS if each not in IMAGE_SETTINGS):
-        values = np.asarray(schedule.curve(name).at(seconds))
-        most = max(float(values.max()), 1e-9)
-        axes.plot(seconds, values / most, label=f"{name.replace('_', ' ')} (1 = {most:.3g})")
-    axes.set_title("schedule", loc="left")
-    axes.set_ylim(-0.05, 1.1)

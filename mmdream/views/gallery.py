@@ -36,8 +36,9 @@ from mmdream.settings.recipe import Recipe
 from mmdream.settings.report import format_duration
 from mmdream.settings.targets import Targets, Term
 from mmdream.views import canvas
+from mmdream.views.axes import Colors, level_colors
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image
-from mmdream.views.figures import GAIN_COLORS, Colors, level_colors
+from mmdream.views.figures import GAIN_COLORS
 
 if TYPE_CHECKING:
     from mmdream.audio.dream import AudioDreamReport

@@ -174,7 +174,7 @@ def test_a_dry_run_and_the_sheet_show_what_follows(film: Path, dream, tmp_path: 
     films, shown = (probe(film), probe(dream[0])), select_numeric_curves(dream[1].driven)
     assert list(shown) == ["strength"]
     write_contact_sheet(*films, tmp_path / "plain.png", 3)
-    write_contact_sheet(*films, tmp_path / "driven.png", 3, driven=dream[1].driven)
+    write_contact_sheet(*films, tmp_path / "driven.png", 3, report=Report(driven=dream[1].driven))
     low, tall = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("plain", "driven"))
     assert np.array_equal(tall[: len(low)], low)
     # Its row in each column, under the words: high where it is loud, in the middle of 8 s, and low before.

@@ -39,8 +39,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uninterrupted_run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dream, its sheet and its comparison."""
     folder = tmp_path_factory.mktemp("unbroken")
-    extras = {"sheet": folder / "sheet.png", "preview": folder / "now.png", "compare": True, "stems": True}
-    dream_video(source, folder / "out.mkv", QUICK, **extras)
+    pictures = {name: folder / f"{name}.png" for name in ("preview", "sheet", "plot")}
+    dream_video(source, folder / "out.mkv", QUICK, compare=True, stems=True, **pictures)
     return folder
 
 
@@ -121,17 +121,17 @@ def test_a_job_that_ends_while_a_resume_waits_is_not_dreamed_again(
 def test_what_is_made_besides_a_film_outlives_the_run(source: Path, uninterrupted_run: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
     interrupt_run(
-        source, out, job_folder(out), set(), preview=tmp_path / "now.png", sheet=tmp_path / "sheet.png",
-        compare=True, stems=True,
+        source, out, job_folder(out), set(), compare=True, stems=True,
+        **{name: tmp_path / f"{name}.png" for name in ("preview", "sheet", "plot")},
     )  # fmt: skip
-    (tmp_path / "now.png").unlink(missing_ok=True)
+    (tmp_path / "preview.png").unlink(missing_ok=True)
     frozen = gc.get_freeze_count()
     resume_video(out)
     assert gc.get_freeze_count() == frozen  # What the film held can be freed.
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in uninterrupted_run.iterdir()
     )
-    for name in ("sheet.png", "now.png"):
+    for name in ("sheet.png", "plot.png", "preview.png"):
         assert np.array_equal(
             image.read_image(tmp_path / name), image.read_image(uninterrupted_run / name)
         ), name

@@ -20,6 +20,7 @@ from mmdream.networks.couplings import find_couplings, load_couplings
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.render.heard import HeardSounds, hold_shares, measure_heard, unpack_heard
 from mmdream.render.models import load_audio_network
+from mmdream.settings.report import HeardClass
 from tests.command import mmdream
 
 RATE, BARK = 22050, 2.0
@@ -59,6 +60,16 @@ def test_a_bark_is_heard_within_a_second_and_dies_away(heard: HeardSounds):
     np.testing.assert_array_equal(again.shares, heard.shares)
 
 
+def test_a_bark_is_told_while_it_lasts_and_not_while_it_dies_away(heard: HeardSounds):
+    (bark,) = [each for each in heard.tell() if each.name == "dog bark"]
+    assert BARK - 0.5 < bark.start < BARK + 0.5 < bark.stop <= 4
+    assert 0.3 < bark.share <= 1
+    probabilities = np.zeros((12, 1), np.float32)
+    probabilities[[1, 2, 4, 9]] = 1.0
+    made = HeardSounds("melnet", ("rain",), 1.0 + 0.5 * np.arange(12), hold_shares(probabilities))
+    assert made.tell() == (HeardClass("rain", 0.75, 2.75, 1.0), HeardClass("rain", 4.75, 5.25, 1.0))
+
+
 def test_what_has_ended_dies_away():
     held = hold_shares(np.array([[0.2], [1.0], [0.1], [0.1]], np.float32))[:, 0]
     assert held[0] == 0
@@ -80,7 +91,9 @@ def test_the_picture_changes_from_the_bark_on(film: Path, tmp_path: Path):
     for amount in (0.0, 1.0):
         out = tmp_path / f"{amount}.mkv"
         recipe = Recipe(schedule=Schedule(heard_to_seen=amount, steps=4))
-        dream_video(film, out, recipe, keep_sound=True)
+        report = dream_video(film, out, recipe, keep_sound=True)
+        assert ("dog bark" in [each.name for each in report.heard]) == bool(amount)
+        assert ("dog" in report.couplings.get("dog bark", ())) == bool(amount)
         shown[amount] = np.stack([frame.rgb for frame in read_frames(probe(out))])
     differs = (shown[0.0] != shown[1.0]).any(axis=(1, 2, 3))
     assert not differs[: round(12 * BARK)].any()

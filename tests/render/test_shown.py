@@ -14,10 +14,10 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.audio.grains.cues import PictureCues, find_cutoff, scale_level
 from mmdream.audio.grains.grain import dull, pan_grain
 from mmdream.audio.source import ArraySource
-from mmdream.networks.couplings import choose_motif_network
+from mmdream.networks.couplings import choose_motif_network, find_couplings, match_kinds
 from mmdream.networks.registry import load_card
-from mmdream.render.shown import make_cues
-from mmdream.settings.report import GrainEvent, Report
+from mmdream.render.shown import make_cues, tell_shown
+from mmdream.settings.report import GrainEvent, Report, ShownMotif
 from tests.command import mmdream
 
 RATE, SECONDS, TURN = 22050, 12, 6.0
@@ -154,6 +154,44 @@ def test_what_is_small_is_soft_and_dull():
     hiss = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
     assert dull(hiss, 0, RATE) is hiss
     assert dull(hiss, find_cutoff(0.1, 1.0), RATE).std() < 0.9 * hiss.std()
+
+
+def test_looks_that_agree_are_told_as_one():
+    clear, faint, left = [1.0, 0.5, 0.2], [0.1, 0.0, 0.1], [2.0, -1.0, 0.2]
+    looks = [
+        (0.0, {"dog": faint, "coil": faint}),
+        (0.5, {"dog": clear}),
+        (1.0, {}),
+        (1.5, {"dog": left}),
+        (2.0, {"coil": faint}),
+        (4.0, {"dog": clear, "eye": clear}),
+    ]
+    assert tell_shown(looks) == (
+        ShownMotif("dog", 0.0, 2.0, 2.0, pytest.approx(-1 / 6, abs=1e-3)),
+        ShownMotif("dog", 4.0, 4.5, 1.0, 0.5),
+        ShownMotif("eye", 4.0, 4.5, 1.0, 0.5),
+    )
+    assert tell_shown([]) == ()
+
+
+def test_what_is_shown_over_time_is_told_with_its_couplings(reports: dict[float, Report]):
+    assert not reports[0.0].shown
+    assert not reports[0.0].couplings
+    told = reports[1.0]
+    dogs = [each for each in told.shown if each.name in told.couplings["dog bark"]]
+    assert sum(min(each.stop, TURN) - min(each.start, TURN) for each in dogs) > TURN / 2
+    assert told.as_json()["shown"][0].keys() == {"name", "start", "stop", "clarity", "side"}
+    kinds = {grain.kind for grain in told.grains}
+    assert told.couplings.keys() <= kinds
+    assert (
+        told.couplings["sea waves"] == find_couplings(load_card("dreamnet"), load_card("melnet"))["sea waves"]
+    )
+
+
+def test_kinds_of_grains_are_matched_as_the_dream_matches_them():
+    dreamnet, melnet = load_card("dreamnet"), load_card("melnet")
+    found = match_kinds(dreamnet, melnet, ["dog bark", "spaniel", "crow of a robot"])
+    assert found == {"dog bark": ("dog", "spaniel", "dalmatian"), "spaniel": ("spaniel",)}
 
 
 def test_only_coupled_kinds_and_motifs_of_grains_are_told():

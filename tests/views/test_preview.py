@@ -22,10 +22,11 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import make_sample
 from mmdream.settings.recipe import AscentOptions
-from mmdream.settings.report import HintedMotifs, format_time_code
+from mmdream.settings.report import GrainEvent, HintedMotifs, Report, ShownMotif, format_time_code
 from mmdream.settings.targets import Targets, parse_layer
 from mmdream.views.canvas import fit_size, text_width, truncate_text
-from mmdream.views.contact_sheet import select_evenly, write_contact_sheet
+from mmdream.views.contact_sheet import choose_ticks, select_evenly, write_contact_sheet
+from mmdream.views.lanes import FAMILY_COLORS
 from mmdream.views.preview import GAP, Preview, draw_preview
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
@@ -124,12 +125,44 @@ def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
         assert np.abs(cv2.resize(cell, (128, 96), interpolation=cv2.INTER_AREA) - frame).mean() < 0.03
     assert read_picture(dream_folder / "sheet.png").shape[1] > 1300
     hints = [HintedMotifs(float(at), at + 1.0, {"dome": 0.5, "coil": 0.2}) for at in range(4)]
-    write_contact_sheet(
-        probe(film), probe(dream_folder / "dream.mp4"), path, 1, Fraction(1), ("", ""), None, hints
-    )
+    report = Report(hints=tuple(hints))
+    write_contact_sheet(probe(film), probe(dream_folder / "dream.mp4"), path, 1, Fraction(1), report=report)
     told = read_picture(path)
     assert np.array_equal(told[: len(sheet)], sheet)
     assert told[len(sheet) :].max() > 0.3 > told[len(sheet) :].min()
+
+
+def test_the_sheet_has_lanes_of_what_there_is(film: Path, dream_folder: Path, tmp_path: Path):
+    grains = (GrainEvent(1.2, 0.4, "dog bark", "a", None, -20.0, (1.0,)),)
+    shown, couplings = (ShownMotif("dog", 1.0, 2.0, 2.0, 0.0),), {"dog bark": ("dog",)}
+    sheets = {}
+    for name, report in {
+        "none": Report(),
+        "grains": Report(grains=grains),
+        "both": Report(shown=shown, grains=grains, couplings=couplings),
+    }.items():
+        path = tmp_path / f"{name}.png"
+        films = probe(film), probe(dream_folder / "dream.mp4")
+        write_contact_sheet(*films, path, 3, Fraction(1), report=report)
+        sheets[name] = read_picture(path)
+    heights = [len(sheet) for sheet in sheets.values()]
+    assert heights == sorted(set(heights))
+    color, lanes = np.array(FAMILY_COLORS[0]) / 255, sheets["both"][heights[0] :]
+    assert not (np.abs(sheets["grains"] - color).max(axis=2) < 0.01).any()  # Alone, they are grey.
+    drawn = np.abs(lanes - color).max(axis=2) < 0.01
+    rows = np.flatnonzero(drawn[:, 200:].any(axis=1))
+    (gap,) = np.flatnonzero(np.diff(rows) > 1)
+    dog, bark = (np.flatnonzero(drawn[row, 200:]) for row in (rows[gap] - 3, rows[gap + 1] + 3))
+    assert len(bark) < len(dog) / 2  # It is as long as it lasts,
+    linked = lanes[(rows[gap] + rows[gap + 1]) // 2, 200:]
+    tinted = np.flatnonzero(linked[:, 0] > linked[:, 2] + 0.1)
+    assert abs(tinted.mean() - bark[0]) < 4  # and linked where it begins.
+
+
+def test_ticks_are_round_and_have_room():
+    assert choose_ticks((3.2, 23.9), 12) == [4, 6, 8, 10, 12, 14, 16, 18, 20, 22]
+    assert choose_ticks((0.0, 600.0), 6) == [0, 120, 240, 360, 480, 600]
+    assert choose_ticks((0.1, 0.9), 6) == []
 
 
 def test_moments_are_spread_evenly():
@@ -230,6 +263,10 @@ def test_long_names_are_shortened():
         ({"sheet": "mine.png"}, "choose another name with --sheet"),
         ({"preview": "mine.png"}, "choose another name with --preview"),
         ({"preview": "a.jpg", "sheet": "a.jpg"}, "cannot be one file"),
+        ({"plot": "plot.mp4"}, "cannot write .mp4"),
+        ({"plot": "mine.png"}, "choose another name with --plot"),
+        ({"plot": "a.jpg", "sheet": "a.jpg"}, "--sheet and --plot cannot be one file"),
+        ({"plot": "plot.png", "keep_sound": True}, "keeps its sound, and --plot draws a sound"),
         ({"preview": "a.jpg", "keep_picture": True}, "drop it or --keep-picture"),
         ({"compare": True}, "out.compare.mkv: exists already"),
     ],
