@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -283,24 +283,16 @@ def _open_sound(session: Session) -> _Sound:
     """What the chunks of a film's sound share, made at the first of them."""
     if session.sound is not None:
         return session.sound
-    import soundfile
-
     from mmdream.analysis.modulate import with_modulated_schedule
-    from mmdream.audio.chunks import ChunkContext, DreamHooks
+    from mmdream.audio.chunks import DreamHooks
     from mmdream.audio.dream import plan_chunks
-    from mmdream.audio.loudness import meter_loudness
-    from mmdream.audio.source import FileSource
-    from mmdream.media.audio_files import extract_audio
-    from mmdream.render.audio import load_dream_settings
+    from mmdream.render.audio import open_context
 
-    plan, wave, network = session.plan, session.folder / "source.wav", session.plan.audio_network
+    plan, network = session.plan, session.plan.audio_network
     assert network is not None
     audio = plan.open_sound(session.folder)
     recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
-    settings = load_dream_settings(recipe, network, EventSink(), audio.loudness)
-    span = extract_audio(audio.film, audio.track, wave, *audio.span)
-    source = FileSource(session.files.enter_context(closing(soundfile.SoundFile(wave))), audio.track.layout)
     hooks = DreamHooks(should_stop=session.stop.is_set)
-    context = ChunkContext(source, network, meter_loudness(source), settings, span.start, hooks)
+    context = session.files.enter_context(open_context(audio, network, recipe, session.folder, hooks))
     session.sound = _Sound(context, plan_chunks(context))
     return session.sound

@@ -18,7 +18,8 @@ from mmdream.analysis import modulate
 from mmdream.analysis.features import STEP_SECONDS, measure_video_features
 from mmdream.analysis.shots import Scan
 from mmdream.audio.bed import PictureMotion, make_bed
-from mmdream.audio.chunks import NO_HOOKS, AudioDreamSettings, ChunkStore, DreamHooks
+from mmdream.audio.chunks import NO_HOOKS, AudioDreamSettings, ChunkContext, ChunkStore, DreamHooks
+from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
@@ -239,6 +240,18 @@ def dream_sound_around(
         audio, network, recipe, EventSink(), work, DreamHooks(should_stop=is_stopped)
     )
     return made
+
+
+@contextmanager
+def open_context(
+    audio: InputTrack, network: Network, recipe: Recipe, folder: Path, hooks: DreamHooks = NO_HOOKS
+) -> Iterator[ChunkContext]:
+    """What the chunks of a track's dream share; its samples lie in ``source.wav`` in the folder meanwhile."""
+    settings = load_dream_settings(recipe, network, EventSink(), audio.loudness)
+    span = extract_audio(audio.film, audio.track, folder / "source.wav", *audio.span)
+    with soundfile.SoundFile(folder / "source.wav") as file:
+        source = FileSource(file, audio.track.layout)
+        yield ChunkContext(source, network, meter_loudness(source), settings, span.start, hooks)
 
 
 def load_dream_settings(

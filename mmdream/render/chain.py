@@ -24,11 +24,11 @@ from mmdream.media.video_reader import Frame
 from mmdream.media.video_writer import VideoWriter, count_frames
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, make_added_sound
+from mmdream.render.couplings.shown import Look, choose_looks, look_at_picture
 from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
 from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
 from mmdream.render.passes.renderer import Watch
 from mmdream.render.seams import Seam, SeamStates, find_seam, mix_states, pack_seam, unpack_seam
-from mmdream.render.shown import Look, choose_looks, look_at_picture
 from mmdream.render.source import FileFrameSource, FrameContext, OfflineScan
 from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.recipe import Recipe, Selection

@@ -15,7 +15,7 @@ from mmdream.image import octaves
 from mmdream.image.enlarge import enlarge_detail
 from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share, habituate
 from mmdream.media.video_reader import Frame
-from mmdream.render.heard import HeardSounds
+from mmdream.render.couplings.heard import HeardSounds
 from mmdream.render.hints import PassHints
 from mmdream.render.passes.load import BoundPass, load_passes
 from mmdream.render.passes.renderer import AscentRequest, PassRenderer, StepCallback, Watch, watch_nothing

@@ -15,9 +15,12 @@ from mmdream.media.tracks import find_sound_track, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
 from mmdream.networks.couplings import load_couplings
 from mmdream.networks.network import Network
+from mmdream.render.audio import InputTrack
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan
+from mmdream.render.couplings.heard import HeardSounds, measure_heard, unpack_heard
+from mmdream.render.couplings.planned import choose_planned_grains
+from mmdream.render.couplings.shown import load_motif_network, look_at_source
 from mmdream.render.frames import FramePipeline
-from mmdream.render.heard import HeardSounds, measure_heard, unpack_heard
 from mmdream.render.hints import (
     PassHints,
     hinted_networks,
@@ -34,7 +37,6 @@ from mmdream.render.parts import (
     plan_parts,
 )
 from mmdream.render.seams import plan_seams
-from mmdream.render.shown import load_motif_network, look_at_source
 from mmdream.render.source import hash_frame
 from mmdream.settings.recipe import Selection, film_size
 from mmdream.settings.schedule import Schedule
@@ -66,7 +68,9 @@ def prepare_video(
         with stopwatch.time("hints"):
             pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
         with stopwatch.time("heard"):
-            pipeline = replace(pipeline, heard=_hear_once(film, job, store, pipeline, sink, is_stopped))
+            dreamed = None if job.order.sound_style is not None else audio_network
+            heard = _hear_once(film, job, store, schedules, pipeline, dreamed, sink, is_stopped)
+            pipeline = replace(pipeline, heard=heard)
     motif_network = None
     if couples and audio_network is not None:
         networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]
@@ -191,17 +195,24 @@ def _hear_once(
     film: MediaFile,
     job: VideoJob,
     store: PartStore,
+    schedules: ModulatedSchedules,
     pipeline: FramePipeline,
+    dreamed: Network | None,
     sink: EventSink,
     is_stopped: Callable[[], bool],
 ) -> HeardSounds | None:
+    """What the picture hears, if it listens; of the dream too, if one is `dreamed` of the sound."""
     favours = any(not bound.renderer.schedule.curve("heard_to_seen").is_zero for bound in pipeline.passes)
     if not favours or not film.audio_tracks:
         return None
     if not store.finished("heard"):
         track = find_sound_track(film, job.order.sound_track)
-        network, span = load_audio_network(job.recipe, sink), (job.order.start, job.order.end)
+        network, span = dreamed or load_audio_network(job.recipe, sink), (job.order.start, job.order.end)
         heard = measure_heard(film, track, span, network, is_stopped)
+        if dreamed is not None:
+            recipe = with_modulated_schedule(job.recipe, schedules.audio)
+            planned = choose_planned_grains(InputTrack(film, track, span), dreamed, recipe, is_stopped)
+            heard = replace(heard, planned=planned)
         with store.record("heard") as draft:
             draft.path.write_bytes(heard.pack())
     heard = unpack_heard(store.path("heard", 0).read_bytes())

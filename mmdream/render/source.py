@@ -18,7 +18,7 @@ from mmdream.image import octaves
 from mmdream.image.gradient import NO_GAINS, ChannelGains
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.render.heard import HeardSounds, combine_gains
+from mmdream.render.couplings.heard import HeardSounds, combine_gains
 from mmdream.render.hints import FilmHints, PassHints
 from mmdream.render.passes.load import BoundPass
 from mmdream.settings.schedule import FrameSettings

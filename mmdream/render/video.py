@@ -33,9 +33,9 @@ from mmdream.networks.registry import load_card
 from mmdream.render.audio import render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import VideoPlan, WrittenPart, open_source, render_ahead, render_seam
+from mmdream.render.couplings.shown import Look, make_cues, tell_shown
 from mmdream.render.hints import tell_hints
 from mmdream.render.parts import FrameStats, StoredChunks, outdated_states
-from mmdream.render.shown import Look, make_cues, tell_shown
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.report import Report
 

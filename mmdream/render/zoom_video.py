@@ -198,7 +198,11 @@ def _render_sound_of_picture(
     hooks: DreamHooks,
 ) -> FeedbackClip:
     """Dream a sound for the finished picture, as for any silent film."""
-    from mmdream.render.shown import load_motif_network, look_at_source, make_cues  # TensorFlow, too.
+    from mmdream.render.couplings.shown import (  # TensorFlow, too.
+        load_motif_network,
+        look_at_source,
+        make_cues,
+    )
 
     film = probe(picture)
     assert film.video is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,18 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import MODELS_FOLDER
 from mmdream.networks.couplings import find_couplings, load_couplings
+from mmdream.networks.network import load_network
 from mmdream.networks.registry import list_networks, load_card
-from mmdream.render.heard import HeardSounds, hold_shares, measure_heard, unpack_heard
+from mmdream.render.audio import InputTrack
+from mmdream.render.couplings.heard import (
+    PLANNED_SHARE,
+    HeardSounds,
+    PlannedGrain,
+    hold_shares,
+    measure_heard,
+    unpack_heard,
+)
+from mmdream.render.couplings.planned import choose_planned_grains
 from mmdream.render.models import load_audio_network
 from mmdream.settings.report import HeardClass
 from tests.command import mmdream
@@ -104,3 +115,24 @@ def test_a_share_that_is_none_is_refused(film: Path, tmp_path: Path):
     done = mmdream("video", film, "-o", tmp_path / "out.mkv", "--heard-to-seen", "2")
     assert done.returncode == 2
     assert "heard-to-seen is 2; choose between 0 and 1" in done.stderr
+
+
+def test_the_picture_goes_by_the_dreams_own_events_too(heard: HeardSounds):
+    planned = replace(heard, planned=(PlannedGrain("rooster", 1.0, 0.5), PlannedGrain("spaniel", 3.5, 0.2)))
+    assert unpack_heard(planned.pack()).planned == planned.planned
+    network = load_network(load_card("dreamnet"))
+    shares = [planned.share_motifs(network, at) for at in (0.9, 1.0, 1.5, 2.0, 3.6)]
+    assert "bird" not in shares[0]
+    assert shares[1]["bird"] == shares[2]["bird"] == PLANNED_SHARE > shares[3]["bird"] > 0
+    assert shares[4]["spaniel"] >= PLANNED_SHARE
+    assert planned.tell() == heard.tell()
+
+
+def test_the_grains_of_a_films_dream_are_known_before(film: Path, tmp_path: Path):
+    source, recipe = probe(film), Recipe(schedule=Schedule(steps=3))
+    audio = InputTrack(source, source.audio_tracks[0])
+    planned = choose_planned_grains(audio, load_audio_network(recipe, EventSink()), recipe, lambda: False)
+    dreamed = dream_video(film, tmp_path / "out.mkv", recipe, keep_picture=True).grains
+    assert [(each.kind, each.seconds) for each in planned] == [(each.kind, each.seconds) for each in dreamed]
+    left = [min(each.length, 4 - each.seconds) for each in planned]
+    assert left == pytest.approx([each.length for each in dreamed], abs=0.02)

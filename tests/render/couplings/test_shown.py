@@ -16,7 +16,7 @@ from mmdream.audio.grains.grain import dull, pan_grain
 from mmdream.audio.source import ArraySource
 from mmdream.networks.couplings import choose_motif_network, find_couplings, match_kinds
 from mmdream.networks.registry import load_card
-from mmdream.render.shown import make_cues, tell_shown
+from mmdream.render.couplings.shown import make_cues, tell_shown
 from mmdream.settings.report import GrainEvent, Report, ShownMotif
 from tests.command import mmdream
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from mmdream.image.hints import Hints, hint_gains, hinted_terms
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import Excerpt
-from mmdream.networks.couplings import Couplings, find_couplings, load_couplings
+from mmdream.networks.couplings import Couplings, load_couplings, match_kinds
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.settings.report import HeardClass
@@ -37,6 +38,10 @@ FADE_SECONDS = 0.75
 """In which a motif's favour falls to a third, once its sound has ended."""
 FADE = float(np.exp(-HOP_SECONDS / FADE_SECONDS))
 """What is left of a share from one window to the next."""
+MAX_FADES = 4.0
+"""Times `FADE_SECONDS` after which nothing of a favour is left."""
+PLANNED_SHARE = 0.5
+"""Of a planned grain: it was half heard, and the picture may yet keep it out."""
 MAX_PAUSE = 1.0
 """Seconds between two windows that name a class, up to which it is told as one sound."""
 GAIN = 8.0
@@ -46,9 +51,20 @@ STEPS = 20
 """Levels of favour that are told apart."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedGrain:
+    """A grain that the sound's dream would have if the picture did not matter to it."""
+
+    kind: str
+    seconds: float
+    """Of the source, at which it begins."""
+    length: float
+    """Seconds."""
+
+
 @dataclass(frozen=True)
 class HeardSounds:
-    """The classes of a film's sound over time."""
+    """The classes of a film's sound over time, and the grains that its dream is to have."""
 
     net: str
     """Of the sound network."""
@@ -58,20 +74,36 @@ class HeardSounds:
     """float64 [moment], rising, of the source: when each window ends."""
     shares: np.ndarray
     """float32 [moment, class], 0..1: how surely a class is heard there, or was a moment ago."""
+    planned: tuple[PlannedGrain, ...] = ()
+    """In order of time."""
     couplings: Couplings = field(default_factory=load_couplings, compare=False, repr=False)
     """Which motifs belong to them."""
     _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN_GAINS), compare=False, repr=False)
 
     def share_motifs(self, network: Network, seconds: float) -> dict[str, float]:
         """How much each coupled motif of a picture network is favoured at a time, 0..1."""
-        place = int(np.searchsorted(self.seconds, seconds, "right")) - 1
-        if place < 0 or not self.shares[place].any():
-            return {}
-        couplings = find_couplings(network.card, load_card(self.net), self.couplings)
-        found: dict[str, float] = {}
-        for name, share in zip(self.names, self.shares[place].tolist(), strict=True):
-            for motif in couplings.get(name, ()) if share > 0 else ():
-                found[motif] = max(share, found.get(motif, 0.0))
+        sounding, found = self._share_sounds(seconds), dict[str, float]()
+        if not sounding:
+            return found
+        couplings = match_kinds(network.card, load_card(self.net), sounding, self.couplings)
+        for name, motifs in couplings.items():
+            for motif in motifs:
+                found[motif] = max(sounding[name], found.get(motif, 0.0))
+        return found
+
+    def _share_sounds(self, seconds: float) -> dict[str, float]:
+        """How surely each class is heard at a time, and each kind of the planned grains, 0..1."""
+        place, found = int(np.searchsorted(self.seconds, seconds, "right")) - 1, dict[str, float]()
+        if place >= 0:
+            shares = zip(self.names, self.shares[place].tolist(), strict=True)
+            found = {name: share for name, share in shares if share > 0}
+        for grain in self.planned:
+            if grain.seconds > seconds:
+                break
+            since = max(0.0, seconds - grain.seconds - grain.length)
+            if since < MAX_FADES * FADE_SECONDS:
+                share = PLANNED_SHARE * math.exp(-since / FADE_SECONDS)
+                found[grain.kind] = max(share, found.get(grain.kind, 0.0))
         return found
 
     def gains(self, network: Network, seconds: float, size: tuple[int, int], amount: float) -> ChannelGains:
@@ -114,16 +146,17 @@ class HeardSounds:
 
     def pack(self) -> bytes:
         """All of it, as a safetensors file."""
-        names = json.dumps([self.net, *self.names]).encode()
-        arrays = {"names": np.frombuffer(names, np.uint8), "seconds": self.seconds, "shares": self.shares}
-        return save(arrays)
+        about = [self.net, self.names, [astuple(grain) for grain in self.planned]]
+        packed = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        return save({"about": packed, "seconds": self.seconds, "shares": self.shares})
 
 
 def unpack_heard(data: bytes) -> HeardSounds:
     """Read what `HeardSounds.pack` gave."""
     arrays = load(data)
-    net, *names = json.loads(arrays["names"].tobytes())
-    return HeardSounds(net, tuple(names), arrays["seconds"], arrays["shares"])
+    net, names, planned = json.loads(arrays["about"].tobytes())
+    grains = tuple(PlannedGrain(*each) for each in planned)
+    return HeardSounds(net, tuple(names), arrays["seconds"], arrays["shares"], grains)
 
 
 def combine_gains(first: ChannelGains, second: ChannelGains) -> ChannelGains:

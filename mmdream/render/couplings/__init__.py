@@ -1,0 +1,1 @@
+"""What a film's picture goes by of its sound, and its sound of its picture."""
