@@ -29,7 +29,7 @@ NEAR = 0.6
 """Likeness from which a thing is what a piece of a prompt asks for."""
 RELATED = 0.85
 """Share of the nearest thing's likeness that others must have to be dreamed with it."""
-MEANT_ALONE, MEANT_BESIDE, LEAST_MEANING_WORDS = 0.5, 0.55, 3
+MEANT_ALONE, MEANT_BESIDE, LEAST_MEANING_WORDS = 0.57, 0.57, 3
 """Likeness from which a thing is what a whole prompt means, that names nothing, or names other things; and
 how many telling words such a prompt has at least."""
 MEANT_SHARE = 0.75

@@ -152,7 +152,7 @@ class Schedule:
         media=IMAGE,
     )
     heard_to_seen: Keyframed[float] = setting(
-        0.0,
+        0.5,
         "0..1: how much what is heard in the source favours kindred motifs in the picture.",
         DREAM,
         "A",
@@ -162,7 +162,7 @@ class Schedule:
     )
     """Where neither motifs nor targets are asked for."""
     seen_to_heard: Keyframed[float] = setting(
-        0.0,
+        0.5,
         "0..1: how much what the dreamed picture shows chooses and places a sound's recorded events.",
         DREAM,
         "A",

@@ -21,8 +21,9 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 
 ROOT = Path(__file__).parents[2]
-WORDS = ["--octaves", "1", "--steps", "2"]
-QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
+WORDS = ["--octaves", "1", "--steps", "2", "--seen-to-heard", "0"]
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=2, seen_to_heard=0))
+"""A sound that goes by the picture waits for it, while in `interrupt_run` the picture waits for the sound."""
 
 
 def start_mmdream(*words: object) -> subprocess.Popen[str]:

@@ -25,7 +25,7 @@ from mmdream.media import image
 from mmdream.render.image import render_image_file
 from tests.command import mmdream
 
-WORDS = ("--octaves", 1, "--steps", 2)
+WORDS = ("--octaves", 1, "--steps", 2, "--seen-to-heard", 0)
 """What `QUICK` says."""
 
 

@@ -222,7 +222,7 @@ def test_two_runs_on_one_job_are_refused_while_the_first_lives(job: Path, tmp_pa
 def test_other_settings_are_named_and_refused_unless_begun_anew(film: Path, job: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
     before = sorted(path for path in job.rglob("*"))
-    other = Recipe(schedule=Schedule(octaves=1, steps=((0, 1), (2, 2))), seed=3)
+    other = Recipe(schedule=Schedule(octaves=1, steps=((0, 1), (2, 2)), seen_to_heard=0), seed=3)
     with pytest.raises(UserError, match=r"steps was 2, is another curve; seed was 0, is 3.*mmdream resume"):
         dream_video(film, out, other)
     with pytest.raises(UserError, match=r"end was not set, is 1\).*--overwrite"):

@@ -101,7 +101,10 @@ def test_a_film_s_figure_is_written_beside_it(film: Path, tmp_path: Path):
     ("words", "line"),
     [
         (("--plot", "plot.doc"), "cannot write .doc"),
-        (("--plot", "plot.png", "--keep-sound"), "keeps its sound, and --plot draws a sound"),
+        (
+            ("--plot", "plot.png", "--keep-sound", "--heard-to-seen", "0"),
+            "keeps its sound, and --plot draws a sound",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(film: Path, tmp_path: Path, words: tuple, line: str):

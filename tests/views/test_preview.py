@@ -266,7 +266,6 @@ def test_long_names_are_shortened():
         ({"plot": "plot.mp4"}, "cannot write .mp4"),
         ({"plot": "mine.png"}, "choose another name with --plot"),
         ({"plot": "a.jpg", "sheet": "a.jpg"}, "--sheet and --plot cannot be one file"),
-        ({"plot": "plot.png", "keep_sound": True}, "keeps its sound, and --plot draws a sound"),
         ({"preview": "a.jpg", "keep_picture": True}, "drop it or --keep-picture"),
         ({"compare": True}, "out.compare.mkv: exists already"),
     ],

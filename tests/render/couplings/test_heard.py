@@ -129,7 +129,7 @@ def test_the_picture_goes_by_the_dreams_own_events_too(heard: HeardSounds):
 
 
 def test_the_grains_of_a_films_dream_are_known_before(film: Path, tmp_path: Path):
-    source, recipe = probe(film), Recipe(schedule=Schedule(steps=3))
+    source, recipe = probe(film), Recipe(schedule=Schedule(steps=3, seen_to_heard=0))
     audio = InputTrack(source, source.audio_tracks[0])
     planned = choose_planned_grains(audio, load_audio_network(recipe, EventSink()), recipe, lambda: False)
     dreamed = dream_video(film, tmp_path / "out.mkv", recipe, keep_picture=True).grains
