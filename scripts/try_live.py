@@ -145,10 +145,10 @@ def try_stream(film: Path, folder: Path, kind: str) -> dict[str, object]:
     port, got = free_port(), folder / f"{kind}.mkv"
     address = {
         "rtsp": f"rtsp://127.0.0.1:{port}/dream",
-        "udp": f"udp://127.0.0.1:{port}",
+        "udp": f"udp://127.0.0.1:{port}?timeout=5000000",  # The reader ends 5 s behind the last packet.
     }[kind]
     reader = read(address, kind, got, 90)
-    session = play(str(film), "--to", address, "--seconds", "60")
+    session = play(str(film), "--to", address.partition("?")[0], "--seconds", "60")
     found = outcome(session)
     time.sleep(2)
     reader.send_signal(signal.SIGINT)

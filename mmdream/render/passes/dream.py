@@ -61,11 +61,7 @@ class DreamPass(PassRenderer):
 
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `octaves.dream_octaves`."""
-        return self.climb(asked)
-
-    def climb(self, asked: AscentRequest, lengthening: float = 1.0) -> np.ndarray:
-        """See `octaves.dream_octaves`; by steps so many times as long as usual."""
-        step = lengthening * self.step_length(asked.settings)
+        step = self.step_length(asked.settings)
         gradient = self._gradient(asked)
         return octaves.dream_octaves(
             asked.source, asked.detail, asked.octaves, self.watch(gradient), step, seed=self.recipe.seed,

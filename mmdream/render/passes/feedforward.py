@@ -25,17 +25,14 @@ from mmdream.settings.recipe import Recipe
 DREAMER_TURNS = 3
 """One carried frame in so many of those that take steps is the dreamer's, where it climbs besides."""
 
-STEPS_PER_FULL_STEP = 2
-"""Of a frame in full, that one step of it takes the place of, where it climbs."""
-
 
 @dataclass(frozen=True)
 class FeedforwardPass(DreamPass):
     """A dream that a dreamer goes on with, in few passes: it was taught what the ascent would add.
 
-    Where it `climbs`, a frame in full, where a dream begins, takes its steps along the gradient, half as many
-    and twice as long, and for each pass of the dreamer two carried frames take one long step along it: a
-    dreamer that is left to itself comes back to a few shapes and colours.
+    Where it `climbs`, a frame in full, where a dream begins, takes all its steps along the gradient, and for
+    each pass of the dreamer two carried frames take one long step along it: a dreamer that is left to itself
+    comes back to a few shapes and colours.
     """
 
     dreamer: Dreamer = field(kw_only=True)
@@ -55,13 +52,17 @@ class FeedforwardPass(DreamPass):
 
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `dream_in_passes`, or where it climbs `octaves.dream_octaves`."""
-        is_full = asked.step_scale is None
-        if not self.climbs or (not is_full and asked.turn % DREAMER_TURNS == 1):
-            return self.dream_in_passes(asked)
-        steps = asked.octaves[-1].steps
-        few, length = (-(-steps // STEPS_PER_FULL_STEP), 1.0) if is_full else (1, CLIMB_LENGTH)
-        octaves = [replace(octave, steps=few) for octave in asked.octaves]
-        return self.climb(replace(asked, octaves=octaves), length * steps / max(few, 1))
+        if self.climbs and asked.step_scale is None:
+            return super().ascend(asked)
+        if self.climbs and asked.turn % DREAMER_TURNS != 1:
+            return self._take_long_step(asked)
+        return self.dream_in_passes(asked)
+
+    def _take_long_step(self, asked: AscentRequest) -> np.ndarray:
+        """One step along the gradient at each octave, as long as a pass of the dreamer."""
+        once = [replace(octave, steps=1) for octave in asked.octaves]
+        longer = np.float32(CLIMB_LENGTH * asked.octaves[-1].steps)
+        return super().ascend(replace(asked, octaves=once)) * longer
 
     def dream_in_passes(self, asked: AscentRequest) -> np.ndarray:
         """See `feedforward.dream_in_passes`."""
