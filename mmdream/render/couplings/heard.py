@@ -28,7 +28,7 @@ from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.settings.report import HeardClass
 
-WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.5
+WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.25
 """Of sound that is named together, and from one such window to the next."""
 BATCH = 16
 """Windows that are named at once."""

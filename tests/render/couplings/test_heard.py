@@ -22,7 +22,9 @@ from mmdream.networks.network import load_network
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.render.audio import InputTrack
 from mmdream.render.couplings.heard import (
+    HOP_SECONDS,
     PLANNED_SHARE,
+    WINDOW_SECONDS,
     HeardSounds,
     PlannedGrain,
     hold_shares,
@@ -31,7 +33,6 @@ from mmdream.render.couplings.heard import (
 )
 from mmdream.render.couplings.planned import choose_planned_grains
 from mmdream.render.models import load_audio_network
-from mmdream.settings.report import HeardClass
 from tests.command import mmdream
 
 RATE, BARK = 22050, 2.0
@@ -77,8 +78,10 @@ def test_a_bark_is_told_while_it_lasts_and_not_while_it_dies_away(heard: HeardSo
     assert 0.3 < bark.share <= 1
     probabilities = np.zeros((12, 1), np.float32)
     probabilities[[1, 2, 4, 9]] = 1.0
-    made = HeardSounds("melnet", ("rain",), 1.0 + 0.5 * np.arange(12), hold_shares(probabilities))
-    assert made.tell() == (HeardClass("rain", 0.75, 2.75, 1.0), HeardClass("rain", 4.75, 5.25, 1.0))
+    moments = WINDOW_SECONDS + HOP_SECONDS * np.arange(12)
+    made = HeardSounds("melnet", ("rain",), moments, hold_shares(probabilities))
+    ends = [0.5 + HOP_SECONDS * place for place in (0.5, 4.5, 8.5, 9.5)]
+    assert [(each.start, each.stop) for each in made.tell()] == [tuple(ends[:2]), tuple(ends[2:])]
 
 
 def test_what_has_ended_dies_away():
