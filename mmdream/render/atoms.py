@@ -72,11 +72,8 @@ def list_grain_kinds(recipe: Recipe) -> set[str]:
     """
     check_grain_set(recipe)
     folder = _find_folder(recipe)
-    return (
-        set()
-        if folder is None
-        else {path.parent.name for path in _list_files(folder) if path.parent != folder}
-    )
+    files = [] if folder is None else _list_files(folder)
+    return {path.parent.name for path in files if path.parent != folder}
 
 
 def load_atoms(recipe: Recipe, network: Network, sink: EventSink) -> tuple[Atom, ...] | Literal["own"]:

@@ -244,7 +244,7 @@ def dream_sound_around(
 
 @contextmanager
 def open_context(
-    audio: InputTrack, network: Network, recipe: Recipe, folder: Path, hooks: DreamHooks = NO_HOOKS
+    audio: InputTrack, network: Network, recipe: Recipe, folder: Path, hooks: DreamHooks
 ) -> Iterator[ChunkContext]:
     """What the chunks of a track's dream share; its samples lie in ``source.wav`` in the folder meanwhile."""
     settings = load_dream_settings(recipe, network, EventSink(), audio.loudness)

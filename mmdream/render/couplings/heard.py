@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -91,15 +93,21 @@ class HeardSounds:
                 found[motif] = max(sounding[name], found.get(motif, 0.0))
         return found
 
+    @cached_property
+    def _longest_planned(self) -> float:
+        """Seconds of the longest planned grain."""
+        return max((grain.length for grain in self.planned), default=0.0)
+
     def _share_sounds(self, seconds: float) -> dict[str, float]:
         """How surely each class is heard at a time, and each kind of the planned grains, 0..1."""
         place, found = int(np.searchsorted(self.seconds, seconds, "right")) - 1, dict[str, float]()
         if place >= 0:
             shares = zip(self.names, self.shares[place].tolist(), strict=True)
             found = {name: share for name, share in shares if share > 0}
-        for grain in self.planned:
-            if grain.seconds > seconds:
-                break
+        audible = self._longest_planned + MAX_FADES * FADE_SECONDS
+        first = bisect_left(self.planned, seconds - audible, key=lambda grain: grain.seconds)
+        last = bisect_right(self.planned, seconds, key=lambda grain: grain.seconds)
+        for grain in self.planned[first:last]:
             since = max(0.0, seconds - grain.seconds - grain.length)
             if since < MAX_FADES * FADE_SECONDS:
                 share = PLANNED_SHARE * math.exp(-since / FADE_SECONDS)
