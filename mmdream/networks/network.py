@@ -217,12 +217,16 @@ def choose_precision(choice: str, card: NetworkCard, gpu: bool = False) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes with bfloat16."""
+    """Whether the processor computes faster with bfloat16 than with float32.
+
+    AMX does, and AMD's AVX-512. Intel's takes as long for the products, and longer for what is converted:
+    9.9 seconds of network for 100 frames, 6.2 in float32.
+    """
     try:
         flags = set(CPU_INFO.read_text().split())
     except OSError:  # not Linux
         return False
-    return bool(flags & {"avx512_bf16", "amx_bf16"})
+    return "amx_bf16" in flags or {"avx512_bf16", "AuthenticAMD"} <= flags
 
 
 def assign_arrays(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: Path | str) -> None:

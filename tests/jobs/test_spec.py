@@ -124,7 +124,7 @@ def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
     # The sound's network and those of the user's own are computed in float32 on any machine.
     recipe = Recipe(net="melnet", passes=(Pass(), Pass(net="squeezenet")))
     environments = []
-    for flags in ("flags : avx2 avx512_bf16", "flags : avx2"):
+    for flags in ("vendor_id : AuthenticAMD flags : avx2 avx512_bf16", "flags : avx2"):
         (tmp_path / "cpuinfo").write_text(flags)
         monkeypatch.setattr(network, "CPU_INFO", tmp_path / "cpuinfo")
         environments.append(describe_environment(recipe))

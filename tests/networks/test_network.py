@@ -108,7 +108,8 @@ def test_dynamic_size_is_traced_once():
 def test_precision_goes_by_flags_alone(tmp_path, monkeypatch):
     picture, sound = load_card("dreamnet"), load_card("melnet")
     for flags, expected in (
-        ("avx512f avx512_bf16", "bfloat16"),
+        ("AuthenticAMD avx512f avx512_bf16", "bfloat16"),
+        ("GenuineIntel avx512f avx512_bf16", "float32"),
         ("amx_bf16", "bfloat16"),
         ("avx2", "float32"),
     ):
