@@ -26,7 +26,7 @@ import soundfile
 from matplotlib.figure import Figure
 
 from mmdream import Recipe, Schedule, dream_video
-from mmdream.image.gradient import measure_channel_energies
+from mmdream.image.gradient import count_places, measure_channel_energies
 from mmdream.image.hints import hinted_terms
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
@@ -70,7 +70,8 @@ def measure_motifs(network: Network, film: Path) -> tuple[np.ndarray, np.ndarray
     seconds, rows = [], []
     for number, frame in enumerate(read_frames(probe(film))):
         if number % EVERY == 0:
-            energies = measure_channel_energies(network, layers, frame.rgb)
+            places = count_places(frame.rgb.shape[:2])
+            energies = measure_channel_energies(network, layers, frame.rgb, places)
             means = {layer: energy.mean((0, 1)) for layer, energy in energies.items()}
             rows.append([means[term.name][list(term.channels)].mean() for term in terms.values()])
             seconds.append(float(frame.seconds))

@@ -45,9 +45,9 @@ Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 `networks.dreamer_model.build_dreamer` -> the detail's change, float32 [h, w, 3]."""
 
 
-def plan_dreamer_passes(octave: OctavePass) -> list[OctavePass]:
+def plan_dreamer_passes(octave: OctavePass, steps_per_pass: int = STEPS_PER_PASS) -> list[OctavePass]:
     """The steps of an octave pass in near-equal portions, one for each pass of a dreamer."""
-    count = -(-octave.steps // STEPS_PER_PASS)
+    count = -(-octave.steps // steps_per_pass)
     bounds = [octave.steps * k // count for k in range(count + 1)] if count else []
     return [OctavePass(octave.size, stop - first, octave.smoothing) for first, stop in pairwise(bounds)]
 
@@ -149,16 +149,17 @@ def dream_in_passes(
     *,
     step_scale: np.ndarray | None = None,
     color: str = "full",
+    steps_per_pass: int = STEPS_PER_PASS,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
-    """As `octaves.dream_octaves`, by passes of a dreamer in place of steps along a gradient.
+    """As `octaves.dream_octaves`, by passes of a dreamer in place of so many steps along a gradient each.
 
     `direction` takes source and detail, float32 [H, W, 3], and an octave's size, see `Dreamer.directions`.
     """
     shape = (source if step_scale is None else step_scale).shape[:2]
     gain = np.zeros((*shape, 3), np.float32)
     for octave in octaves:
-        for portion in plan_dreamer_passes(octave):
+        for portion in plan_dreamer_passes(octave, steps_per_pass):
             so_far = np.clip(source + detail + resize(gain, source.shape[:2]), 0, 1) - source
             change = direction(source, so_far, octave.size)
             if color == "source":

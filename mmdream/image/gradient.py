@@ -77,14 +77,14 @@ def build_gradient(
 
 
 def measure_channel_energies(
-    network: Network, layers: tuple[str, ...], image: np.ndarray
+    network: Network, layers: tuple[str, ...], image: np.ndarray, places: tuple[int, int]
 ) -> dict[str, np.ndarray]:
-    """Mean square of each channel of some layers at the `count_places` of an image.
+    """Mean square of each channel of some layers at places of an image, so many rows and columns of them.
 
     The image is float32 [H, W, 3], 0..1; the energies are float32 [row, column, c] each.
     """
-    places = tf.constant(count_places(image.shape[:2]), tf.int32)
-    energies = _traced_channel_energies(network, layers)(tf.convert_to_tensor(image[None]), places)
+    traced = _traced_channel_energies(network, layers)
+    energies = traced(tf.convert_to_tensor(image[None]), tf.constant(places, tf.int32))
     return {name: energy.numpy() for name, energy in zip(layers, energies, strict=True)}
 
 

@@ -38,8 +38,11 @@ TRACED_SIZE = 96, 128
 """Height, width of the picture on which networks are tried before a frame needs them."""
 CLOCK = Fraction(1, 90_000)
 """Seconds of a tick of live frames."""
-BEGINNING_STEPS = 3
-"""At each octave of a shot's first frame, where it is climbed: the frames behind it add the others."""
+BEGINNING_STEPS, STEPS_PER_PASS = 3, 6
+"""At each octave of a shot's first frame, along the gradient and by one pass of a dreamer: the frames behind
+it add the others. So many a pass also take a dream that still grows no longer than one that has grown."""
+TIRING_SCALE = 0.35
+"""Of the sides that are dreamed, at which a dream is looked at for what tires."""
 LOOK_SECONDS = 4.0
 """From one look for hints to the next in a shot."""
 STILL_EVERY, SETTLED_AGE = 8, 40
@@ -59,6 +62,8 @@ class FrameWork:
     """It is moved along, and not climbed."""
     is_same: bool
     """It shows the very dream of the frame before."""
+    begins: bool = False
+    """There was no dream to go on with."""
     layers: list[DetailLayer] = field(default_factory=list)
     strength: float = 0.0
 
@@ -222,8 +227,10 @@ class PictureDreamer:
             state = move_state(state, context.motion, context.gray, context.light, limit)
             work.layers = [DetailLayer(state.detail, context.passes[0])]
         else:
-            if state is None and not isinstance(pipeline.passes[0].renderer, FeedforwardPass):
-                context = _with_few_steps(context)
+            work.begins = state is None and context.presence > 0
+            if state is None:
+                is_taught = isinstance(pipeline.passes[0].renderer, FeedforwardPass)
+                context = _with_few_steps(context, STEPS_PER_PASS if is_taught else BEGINNING_STEPS)
             (state,), (work.layers,) = pipeline.ascend((state,), [context])
         self._state = None if state is None else (state, context.shot.box)
 
@@ -256,9 +263,16 @@ class PictureDreamer:
             dreamer = None
         if id(dreamer) not in self._renderers:
             self._renderers[id(dreamer)] = (
-                DreamPass(self._recipe, self._network)
+                DreamPass(self._recipe, self._network, tiring_scale=TIRING_SCALE)
                 if dreamer is None
-                else FeedforwardPass(self._recipe, self._network, dreamer=dreamer, climbs=False)
+                else FeedforwardPass(
+                    self._recipe,
+                    self._network,
+                    dreamer=dreamer,
+                    climbs=False,
+                    steps_per_pass=STEPS_PER_PASS,
+                    tiring_scale=TIRING_SCALE,
+                )
             )
         bound = BoundPass(self._renderers[id(dreamer)], Span())
         return FramePipeline(self._recipe, (bound,), self._working_size(work.quality))
@@ -298,7 +312,7 @@ def _no_motion(small: np.ndarray) -> OpticalFlow:
     return OpticalFlow(np.zeros((*size, 2), np.float32), np.ones(size, np.float32))
 
 
-def _with_few_steps(context: FrameContext) -> FrameContext:
+def _with_few_steps(context: FrameContext, steps: int) -> FrameContext:
     (own,) = context.passes
-    settings = replace(own.settings, steps=min(own.settings.steps, BEGINNING_STEPS))
+    settings = replace(own.settings, steps=min(own.settings.steps, steps))
     return replace(context, passes=(replace(own, settings=settings),))

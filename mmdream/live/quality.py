@@ -12,12 +12,15 @@ MOST_GROWTH = 2.5
 FULL_SHARE, ROOM_SHARE = 0.92, 0.74
 """Of a frame's time: a stage that takes more than the first gives way; one that would take less than the
 second on the next level goes up."""
-PATIENCE, SETTLED = 3, 30
+PATIENCE, SETTLED = 3, 15
 """Frames that have to be too slow before quality falls, and frames of one quality before it rises."""
 FORGIVEN = 0.3
 """Of a frame that was too slow, by one that was not: every fourth may not be late for long."""
-FORGET = 600
-"""Frames after which a level that was too slow is tried again."""
+BARRED = 60, 960
+"""Frames for which a level that was too slow is not tried again, and for how many at most: each time that it
+is left soon, twice as many. A dream that begins takes longer than one that has grown."""
+LEVEL_GROWTH, ENGINE_GROWTH = 1.3, 5.0
+"""Of the slowest stage, a level up, and where that is the ascent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class Pacer:
     """Seconds of a frame."""
     level: int = 1
     _stages: dict[str, float] = field(default_factory=dict)
-    _known: dict[int, tuple[float, int]] = field(default_factory=dict)
-    """Seconds of the slowest stage on each level, and at which frame that was."""
+    _barred: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Of levels that were too slow: for how many frames they are barred, and until which."""
     _slow: float = 0.0
     _frames: int = 0
     _since: int = 0
@@ -83,25 +86,34 @@ class Pacer:
             self._stages[stage] = before + SMOOTHING * (seconds - before)
 
     def advance(self, is_late: bool) -> None:
-        """Decide again, once a frame; `is_late`: one had to be dropped, or came too late to be shown."""
+        """Decide again, once for each frame that is dreamed.
+
+        `is_late`: one had to be dropped, or came too late to be shown.
+        """
         self._frames += 1
         self._since += 1
-        self._known[self.level] = self.slowest, self._frames
         is_slow = is_late or self.slowest > FULL_SHARE * self.budget
         self._slow = self._slow + 1 if is_slow else max(0.0, self._slow - FORGIVEN)
         if self._slow >= PATIENCE and self.level + 1 < len(self.levels):
             # Far too slow: as many levels at once as the time asks for.
             falls = 2 if self.slowest > 1.5 * self.budget else 1
+            self._bar()
             self._go_to(min(self.level + falls, len(self.levels) - 1))
         elif self._since > SETTLED and self.level and self._fits(self.level - 1):
             self._go_to(self.level - 1)
 
+    def _bar(self) -> None:
+        """Let this level alone for a while."""
+        shortest, longest = BARRED
+        before = self._barred.get(self.level, (0, 0))[0]
+        frames = min(2 * before, longest) if before and self._since < before else shortest
+        self._barred[self.level] = frames, self._frames + frames
+
     def _fits(self, level: int) -> bool:
-        known, when = self._known.get(level, (0.0, -FORGET))
-        if self._frames - when < FORGET:
-            return known < ROOM_SHARE * self.budget
-        growth = 1.3 if self.levels[level].engine == self.quality.engine else 2.0
-        return self.slowest * growth < ROOM_SHARE * self.budget
+        if self._frames < self._barred.get(level, (0, 0))[1]:
+            return False
+        is_alike = self.levels[level].engine == self.quality.engine
+        return self.slowest * (LEVEL_GROWTH if is_alike else ENGINE_GROWTH) < ROOM_SHARE * self.budget
 
     def _go_to(self, level: int) -> None:
         self.level, self._slow, self._since = level, 0.0, 0

@@ -27,6 +27,8 @@ class LiveMeter:
         self.began = 0.0
         """Second of the source of the first frame."""
         self.sound_delays = array("d")
+        self.plain_sound = 0.0
+        """Seconds of sound that came too late to be dreamed."""
         self.levels: dict[str, int] = defaultdict(int)
         """Frames of each quality."""
 
@@ -81,6 +83,10 @@ class LiveReport:
     """p95 of the distance from the median delay, seconds."""
     sound_delay: float
     """p95, seconds; 0: there was no sound."""
+    plain_sound: float
+    """Seconds of sound that came too late to be dreamed."""
+    held_up: float
+    """Seconds that a film was played later in all, for it could not be read in time."""
     strength: float
     cuts: tuple[float, ...]
     shares: dict[str, float]
@@ -102,6 +108,7 @@ class LiveReport:
         dropped: int,
         not_recorded: int,
         not_sent: int,
+        held_up: float,
     ) -> Self:
         """What a meter has come to."""
         delays = np.array(meter.delays) if len(meter.delays) else np.zeros(1)
@@ -125,6 +132,8 @@ class LiveReport:
             late_delays=(percentile(delays[:tenth], 95), percentile(delays[-tenth:], 95)),
             jitter=percentile(np.abs(delays - np.median(delays)), 95),
             sound_delay=percentile(np.array(meter.sound_delays), 95),
+            plain_sound=meter.plain_sound,
+            held_up=held_up,
             strength=float(np.mean(meter.strengths)) if len(meter.strengths) else 0.0,
             cuts=cuts,
             shares={name: seconds / max(span, 1e-6) for name, seconds in meter.seconds.items()},
@@ -145,7 +154,10 @@ class LiveReport:
             f"jitter {1000 * self.jitter:.0f} ms, {self.dropped} frames dropped"
         )
         if self.sound_delay:
-            found.append(f"  sound {1000 * self.sound_delay:.0f} ms behind (p95)")
+            plain = f", {self.plain_sound:.1f} s of it not dreamed in time" if self.plain_sound else ""
+            found.append(f"  sound {1000 * self.sound_delay:.0f} ms behind (p95){plain}")
+        if self.held_up:
+            found.append(f"  held up {self.held_up:.1f} s: the film could not be read at its pace")
         parts = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
         found.append(f"  worked: {parts} of the time; quality: {self._describe_qualities()}")
         if self.output is not None:
@@ -184,6 +196,8 @@ class LiveReport:
             "delay_p95_last_tenth": round(self.late_delays[1], 4),
             "jitter": round(self.jitter, 4),
             "sound_delay_p95": round(self.sound_delay, 4),
+            "plain_sound": round(self.plain_sound, 3),
+            "held_up": round(self.held_up, 3),
             "strength": round(self.strength, 5),
             "cuts": [round(each, 3) for each in self.cuts],
             "shares": {name: round(share, 4) for name, share in self.shares.items()},

@@ -16,7 +16,6 @@ import numpy as np
 
 from mmdream.core.errors import to_one_line
 from mmdream.core.events import EventSink
-from mmdream.core.threads import lower_priority
 from mmdream.live.controls import Controls
 from mmdream.live.outputs import MediaOutput, Target
 from mmdream.live.picture import FrameWork, HintWatcher, PictureDreamer
@@ -108,6 +107,8 @@ class LiveSession:
         self._anchor: float | None = None
         """Wall time of the session's second 0."""
         self._late = 0
+        self._excused_until = 0.0
+        """Frames that a dream's beginning holds up say nothing of the usual ones."""
         self._seen_drops = 0
         self._has_warned_of_size = False
         self.why_ended = "played to its end"
@@ -225,21 +226,23 @@ class LiveSession:
     def _listen(self) -> None:
         assert self._sound is not None
         assert self._settings.microphone is not None
-        assert self._anchor is not None
         self._sound.listen(
-            self._settings.microphone, self._anchor, lambda: self._ended.is_set() or self._stopped.is_set()
+            self._settings.microphone, self._begin, lambda: self._ended.is_set() or self._stopped.is_set()
         )
+
+    def _begin(self) -> float:
+        """Wall time of the session's second 0; a source that was held up moves it."""
+        assert self._anchor is not None
+        return self._anchor
 
     def _feed(self) -> None:
         """Read the source: frames at the rate that is held, all of the sound."""
-        lower_priority()
         due = -1e9
         try:
             for item in self._source:
-                if self._anchor is None:
-                    self._anchor = item.arrived - item.seconds
-                    if self._settings.microphone is not None:
-                        threading.Thread(target=self._guard(self._listen), daemon=True).start()
+                is_first, self._anchor = self._anchor is None, item.arrived - item.seconds
+                if is_first and self._settings.microphone is not None:
+                    threading.Thread(target=self._guard(self._listen), daemon=True).start()
                 self._last_arrival = time.monotonic()
                 if isinstance(item, Sound):
                     if self._sound is not None and self._settings.microphone is None:
@@ -263,12 +266,11 @@ class LiveSession:
         try:
             while (picture := self._incoming.take()) is not None:
                 pacer = self.dreamer.pacer
-                dropped = self._incoming.dropped
-                pacer.advance(dropped > self._seen_drops or self._late > 0)
-                self._seen_drops, self._late = dropped, 0
                 with self.meter.time("measure") as taken:
                     work = self.dreamer.measure(picture)
-                pacer.note("measure", taken[0], work.quality)
+                if work.scan.presence > 0 and not work.is_same:
+                    pacer.note("measure", taken[0], work.quality)
+                    pacer.advance(self._was_late())
                 if self.dreamer.has_resized and not self._has_warned_of_size:
                     self._has_warned_of_size = True
                     self._sink.warn(f"{self._source.name}: changed its size; it is fitted into the first one")
@@ -276,26 +278,35 @@ class LiveSession:
         finally:
             self._measured.close()
 
+    def _was_late(self) -> bool:
+        """Whether a frame was dropped or late since this was asked last, and no dream's beginning is why."""
+        dropped = self._incoming.dropped
+        is_late = dropped > self._seen_drops or self._late > 0
+        self._seen_drops, self._late = dropped, 0
+        return is_late and time.monotonic() > self._excused_until
+
     def _ascend(self) -> None:
         try:
             while (work := self._measured.take()) is not None:
                 with self.meter.time("dream") as taken:
                     self.dreamer.ascend(work)
-                if not work.is_same and not work.is_skipped and work.scan.kind == "on":
+                if work.begins:
+                    self._excused_until = time.monotonic() + self._settings.delay
+                elif work.layers and not work.is_skipped:
                     self.dreamer.pacer.note("dream", taken[0], work.quality)
                 self._ascended.put(work)
         finally:
             self._ascended.close()
 
     def _finish(self) -> None:
-        lower_priority()
         try:
             while (work := self._ascended.take()) is not None:
                 with self.meter.time("compose") as taken:
                     rgb = self.dreamer.compose(work)
                     levels = np.rint(rgb[..., ::-1] * 255).astype(np.uint8)
                     _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-                self.dreamer.pacer.note("compose", taken[0], work.quality)
+                if work.layers:
+                    self.dreamer.pacer.note("compose", taken[0], work.quality)
                 if time.monotonic() > work.arrived + self._settings.delay:
                     self._late += 1
                 self._finished.put(ReadyFrame(work, rgb, data.tobytes()))
@@ -337,5 +348,5 @@ class LiveSession:
         return LiveReport.measure(
             self.meter, self._source.name, self.why_ended, output=output, take=take,
             cuts=tuple(self.dreamer.cuts), dropped=self._incoming.dropped,
-            not_recorded=lost.get("file", 0), not_sent=lost.get("stream", 0),
+            not_recorded=lost.get("file", 0), not_sent=lost.get("stream", 0), held_up=self._source.held_up,
         )  # fmt: skip

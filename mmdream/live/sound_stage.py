@@ -20,6 +20,9 @@ MAX_JUMP_SECONDS = 0.08
 """By which a sound may leave its own clock before it begins anew."""
 MAX_WAITING = 400
 """Stretches of sound that wait; then what is oldest goes."""
+LATE_SECONDS, LOST_SECONDS = 0.1, 1.0
+"""By which a stretch may be late and still be dreamed, and by which it may be late at all. Later ones are
+passed on as they are, and then left out: what is nearer to its time comes behind them."""
 
 
 class SoundStage:
@@ -54,8 +57,8 @@ class SoundStage:
                 with suppress(queue.Empty):
                     self._sounds.get_nowait()
 
-    def listen(self, device: str, anchor: float, is_over: Callable[[], bool]) -> None:
-        """Take what a microphone hears; `anchor` is the wall's time at the session's second 0.
+    def listen(self, device: str, anchor: Callable[[], float], is_over: Callable[[], bool]) -> None:
+        """Take what a microphone hears; `anchor` tells the wall's time at the session's second 0.
 
         Raises:
             UserError: it cannot be opened.
@@ -67,7 +70,7 @@ class SoundStage:
                     if is_over():
                         break
                     now = time.monotonic()
-                    begin = now - anchor - samples.shape[1] / rate
+                    begin = now - anchor() - samples.shape[1] / rate
                     # Samples follow each other; the wall's clock counts where some were lost.
                     if end is None or abs(begin - end) > MAX_JUMP_SECONDS:
                         end = begin
@@ -81,6 +84,11 @@ class SoundStage:
         dreamer: SoundDreamer | None = None
         expected = 0.0
         while (item := self._sounds.get()) is not None:
+            late, seconds = time.monotonic() - item.arrived, item.samples.shape[1] / item.rate
+            if late > LATE_SECONDS:
+                self._meter.plain_sound += seconds
+            if late > LOST_SECONDS:
+                continue
             if dreamer is not None and (
                 abs(item.seconds - expected) > MAX_JUMP_SECONDS or item.rate != dreamer.rate
             ):
@@ -93,8 +101,8 @@ class SoundStage:
                 )  # fmt: skip
                 expected = item.seconds
             with self._meter.time("sound"):
-                blocks = dreamer.feed(item.samples)
-            expected += item.samples.shape[1] / item.rate
+                blocks = dreamer.feed(item.samples, climbs=late <= LATE_SECONDS)
+            expected += seconds
             for block in blocks:
                 self._meter.sound_delays.append(
                     time.monotonic() - (item.arrived - item.seconds + block.seconds)

@@ -48,6 +48,8 @@ OPEN_SECONDS, STALL_SECONDS = 10.0, 30.0
 READ_AHEAD_SECONDS = 0.5
 """Of a film: its sound and its picture lie in the file so far apart, and mostly nearer."""
 READ_AHEAD_ITEMS = 24
+HOLD_SECONDS = 0.5
+"""A film that is read so much too late is played later from there on: its delay would only grow."""
 JUMP_SECONDS = 1.0
 """A stream whose clock leaves the wall's by more is placed anew."""
 
@@ -103,6 +105,10 @@ class LiveSource:
         self.orientation = Orientation() if film is None or film.video is None else film.video.orientation
         self._stopped = threading.Event()
         self._decoded = self._decode()
+        self._began: float | None = None
+        """Wall time of a film's second 0."""
+        self.held_up = 0.0
+        """Seconds by which that was moved in all."""
         self.error: str | None = None
         """What ended it, if it was not its end."""
 
@@ -170,21 +176,26 @@ class LiveSource:
 
     def _play_file(self) -> Generator[Item, None, None]:
         """A film at its pace: each item when it is due, whatever the order in the file."""
-        began, heap, number, newest = None, list[Any](), 0, 0.0
+        heap, number, newest = list[Any](), 0, 0.0
         with closing(prefetch(self._decoded, READ_AHEAD_ITEMS)) as decoded:
             for seconds, frame in decoded:
                 heapq.heappush(heap, (seconds, number, frame))
                 number, newest = number + 1, max(newest, seconds)
                 while heap and (newest - heap[0][0] > READ_AHEAD_SECONDS or self._stopped.is_set()):
-                    began = began or time.monotonic() - heap[0][0]
-                    yield self._wait(began, *heapq.heappop(heap))
+                    yield self._wait(*heapq.heappop(heap))
             while heap and not self._stopped.is_set():
-                began = began or time.monotonic() - heap[0][0]
-                yield self._wait(began, *heapq.heappop(heap))
+                yield self._wait(*heapq.heappop(heap))
 
-    def _wait(self, began: float, seconds: float, _number: int, frame: Any) -> Item:
-        due = began + seconds
-        self._stopped.wait(max(0.0, due - time.monotonic()))
+    def _wait(self, seconds: float, _number: int, frame: Any) -> Item:
+        """An item when it is due; one that is far too late moves what is due behind it."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now - seconds
+        late = now - self._began - seconds
+        if late > HOLD_SECONDS:
+            self._began, self.held_up = self._began + late, self.held_up + late
+        due = self._began + seconds
+        self._stopped.wait(max(0.0, due - now))
         return _make_item(frame, seconds, due)
 
     def _play_stream(self) -> Generator[Item, None, None]:

@@ -9,7 +9,7 @@ import pytest
 
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.events import EventSink
-from mmdream.image.gradient import build_gradient, measure_channel_energies
+from mmdream.image.gradient import build_gradient, count_places, measure_channel_energies
 from mmdream.image.habituation import (
     DRIFT,
     Fatigue,
@@ -95,7 +95,10 @@ def test_a_dream_that_lasts_shows_more_with_habituation(network, picture):
     def spread(habituation: float) -> int:
         state = dream_still(picture, habituation)
         dream = np.clip(picture + state.detail, 0, 1)
-        before, now = (measure_channel_energies(network, ("p4c",), x)["p4c"] for x in (picture, dream))
+        places = count_places(picture.shape[:2])
+        before, now = (
+            measure_channel_energies(network, ("p4c",), x, places)["p4c"] for x in (picture, dream)
+        )
         added = np.sort(np.maximum(now - before, 0).mean(axis=(0, 1)))[::-1].cumsum()
         return int((added < added[-1] / 2).sum())
 

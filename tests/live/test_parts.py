@@ -16,7 +16,7 @@ from mmdream import Schedule
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
 from mmdream.live.controls import Controls
-from mmdream.live.quality import FORGET, Pacer, make_levels
+from mmdream.live.quality import BARRED, Pacer, make_levels
 from mmdream.live.scan import CausalScan
 from mmdream.live.slots import Closed, LatestSlot
 from mmdream.live.sound import SoundBlock, SoundDreamer
@@ -74,7 +74,7 @@ def test_quality_falls_until_the_clock_is_held_and_rises_again(has_dreamer: bool
     # It does not swing between two levels.
     run_pacer(pacer, 200, 0.1)
     assert abs(pacer.level - fallen) <= 1
-    run_pacer(pacer, 2 * FORGET + 400, 0.005)
+    run_pacer(pacer, 2 * BARRED[1] + 400, 0.005)
     assert pacer.level == 0
     # A network that is traced once is no slow machine.
     pacer.note("dream", 3.0, pacer.quality)

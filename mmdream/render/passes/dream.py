@@ -42,6 +42,8 @@ class DreamPass(PassRenderer):
     """The image that the targets name."""
     step_factor: float = 1.0
     """Of a step, over the card's."""
+    tiring_scale: float = 1.0
+    """Of an image's sides, at which it is looked at for what tires."""
     _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN))
 
     @classmethod
@@ -72,7 +74,13 @@ class DreamPass(PassRenderer):
     def tiring_energies(self, settings: FrameSettings, image: np.ndarray) -> dict[str, np.ndarray]:
         """Mean square of each channel at places, float32 [row, column, c], of the layers that tire."""
         layers = _tiring_layers(settings, self._ascent(settings)[0])
-        return measure_channel_energies(self.network, layers, image) if layers else {}
+        if not layers:
+            return {}
+        height, width = image.shape[:2]
+        size = max(1, round(height * self.tiring_scale)), max(1, round(width * self.tiring_scale))
+        return measure_channel_energies(
+            self.network, layers, octaves.resize(image, size), count_places((height, width))
+        )
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective of both."""

@@ -12,6 +12,7 @@ from mmdream.image.feedforward import (
     CLIMB_LENGTH,
     CLIMBING_FRAMES,
     FRAMES_PER_PASS,
+    STEPS_PER_PASS,
     Dreamer,
     load_dreamer,
 )
@@ -24,6 +25,9 @@ from mmdream.settings.recipe import Recipe
 
 DREAMER_TURNS = 3
 """One carried frame in so many of those that take steps is the dreamer's, where it climbs besides."""
+TIRING_SCALE = 0.5
+"""Of an image's sides, at which it is looked at for what tires: at all of them that takes the network half as
+long as the dreaming itself, and what has been shown lately is plain on a quarter of the pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,9 @@ class FeedforwardPass(DreamPass):
 
     dreamer: Dreamer = field(kw_only=True)
     climbs: bool = field(default=True, kw_only=True)
+    steps_per_pass: int = field(default=STEPS_PER_PASS, kw_only=True)
+    """Of an ascent, that one pass of the dreamer takes the place of."""
+    tiring_scale: float = TIRING_SCALE
 
     @property
     def carried(self) -> CarriedFrames:
@@ -73,7 +80,8 @@ class FeedforwardPass(DreamPass):
 
         return feedforward.dream_in_passes(
             asked.source, asked.detail, asked.octaves, direction, self.step_length(asked.settings),
-            step_scale=asked.step_scale, color=self.recipe.color, on_step=asked.on_step,
+            step_scale=asked.step_scale, color=self.recipe.color, steps_per_pass=self.steps_per_pass,
+            on_step=asked.on_step,
         )  # fmt: skip
 
     def channel_weights(self, asked: AscentRequest) -> np.ndarray:
