@@ -21,14 +21,14 @@ STOP_GRACE_SECONDS = 1.0
 """Given to the work to stop; a step on a large frame that takes longer is lost, and nothing else."""
 
 
-def lower_priority() -> None:
+def lower_priority(niceness: int = BACKGROUND_NICENESS) -> None:
     """Let this thread, and those it starts, run where others leave a processor free.
 
     A network's step waits for the slowest of its threads. Only Linux has a priority for each thread.
     """
     if sys.platform == "linux":
         here = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, here, max(BACKGROUND_NICENESS, os.getpriority(os.PRIO_PROCESS, here)))
+        os.setpriority(os.PRIO_PROCESS, here, max(niceness, os.getpriority(os.PRIO_PROCESS, here)))
 
 
 def prefetch(

@@ -27,6 +27,8 @@ TICKS = 90_000
 """Of a second, on a picture's clock."""
 MAX_WAITING = 48
 """Pictures that wait for a slow disk or reader; then they are dropped."""
+OUTPUT_NICENESS = 5
+"""Of the encoding: behind the dream, but before what else a crowded machine does in the background."""
 RETRY_SECONDS = 2.0
 READ_PICTURES = 25
 """That go through before a reader counts as there: a socket takes some that nobody will read."""
@@ -138,7 +140,7 @@ class MediaOutput:
         self._thread.join(timeout if self._target.is_file else 1.0)
 
     def _run(self) -> None:
-        lower_priority()
+        lower_priority(OUTPUT_NICENESS)
         while True:
             try:
                 self._write_all(_Writer(self._target, self._size, self._rate, self._sound))

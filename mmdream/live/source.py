@@ -177,7 +177,7 @@ class LiveSource:
     def _play_file(self) -> Generator[Item, None, None]:
         """A film at its pace: each item when it is due, whatever the order in the file."""
         heap, number, newest = list[Any](), 0, 0.0
-        with closing(prefetch(self._decoded, READ_AHEAD_ITEMS)) as decoded:
+        with closing(prefetch(self._decoded, READ_AHEAD_ITEMS, in_front=True)) as decoded:
             for seconds, frame in decoded:
                 heapq.heappush(heap, (seconds, number, frame))
                 number, newest = number + 1, max(newest, seconds)
