@@ -27,6 +27,8 @@ class Lexicon(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
 
     none: str
     """Words that ask for nothing."""
+    qualities: str
+    """Words that ask for nothing, though descriptions tell of them."""
     vague: str
     """Kinds of things that ask for nothing, though a description may begin with them."""
     breaks: str

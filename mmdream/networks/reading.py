@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mmdream.core.errors import UserError
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.lexicon import list_anything, list_breaks, list_words
@@ -18,6 +20,7 @@ from mmdream.networks.vocabulary import (
     MOOD,
     NAMED,
     NOTHING,
+    QUALITY,
     SAME,
     Sense,
     Vocabulary,
@@ -33,7 +36,7 @@ FURTHER = 0.95
 """Factor of the likeness for each step from a noun to what it is a kind of."""
 ALIKE = 0.75
 """Likeness (cosine) of a noun's vector to a phrase's, from which it asks for the same."""
-MEANT, MEANT_BESIDE, MEANT_ALONE = 0.5, 0.8, 0.75
+MEANT, MEANT_BESIDE, MEANT_ALONE = 0.5, 0.75, 0.75
 """Share of a prompt's words that tell of a class, from which it is meant where the prompt begins with its
 kind; from which it is where it begins with something else, or what can be dreamed itself; and from which
 nothing else is dreamed."""
@@ -117,18 +120,20 @@ def match_prompt(text: str, vocabulary: Vocabulary) -> Reading:
     most = max(1, min(MOST_OF_A_PHRASE, MOST_IN_ALL // max(len(asked), 1)))
     found: dict[str, Match] = {}
     for piece, sense in sorted(asked, key=lambda each: -each[1].likeness):
-        for name in [each for each in sense.things if each not in found][:most]:
-            found[name] = Match(piece, name, sense.likeness)
+        for name in sense.things[:most]:
+            found.setdefault(name, Match(piece, name, sense.likeness))
+    missed = [piece for piece, sense in read if not sense.things and sense.likeness != MOOD]
     meant = _find_meant(words, read, vocabulary)
     for match in meant:
         found.pop(match.name, None)
         if match.likeness >= MEANT_ALONE:
             found.clear()
+            missed.clear()
     ranked = _rank(read, words, vocabulary)
     return Reading(
         (*meant, *found.values())[:MOST_IN_ALL],
         tuple(name for name, _ in ranked[:MOST_NEAREST]),
-        tuple(piece for piece, sense in read if not sense.things and sense.likeness != MOOD),
+        tuple(missed),
     )
 
 
@@ -145,7 +150,7 @@ def _read_phrases(words: Sequence[str], vocabulary: Vocabulary) -> Iterator[tupl
         at += len(phrase)
         if sense is None:
             sense = _find_kindred(phrase[0], vocabulary)
-        elif sense is NOTHING:
+        elif sense is NOTHING or sense is QUALITY:
             continue
         if sense is not None and not is_left_out:
             yield " ".join(phrase), sense
@@ -163,7 +168,7 @@ def _find_kindred(word: str, vocabulary: Vocabulary) -> Sense | None:
     vector = table.embed([word])
     if not chain or vector is None:
         return None
-    near = vocabulary.vectors @ vector
+    near = np.where(vocabulary.is_word, vocabulary.vectors @ vector, -1.0)
     best = int(near.argmax())
     if near[best] < ALIKE:
         return Sense((), 0.0)

@@ -44,7 +44,8 @@ class Sense:
     """Of the things to what was said, 0..1."""
 
 
-NOTHING = Sense((), 0.0)
+NOTHING, QUALITY = Sense((), 0.0), Sense((), 0.0)
+"""What is asked for by words that tell nothing, and by those that only describe; compared by `is`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class Vocabulary:
     anchors: tuple[Sense, ...]
     vectors: np.ndarray
     """float32 [anchor, dimension], each of length 1: of the phrase that asks for it."""
+    is_word: np.ndarray
+    """bool [anchor]: whether that is one word."""
 
     def find(self, words: Sequence[str]) -> Sense | None:
         """What some words ask for, one or more of a thing; None: they are no phrase."""
@@ -135,11 +138,14 @@ def load_vocabulary(name: str) -> Vocabulary:
         chain = kinds.climb(table.places.get(phrase[0])) if len(phrase) == 1 else []
         if chain and sense.things and sense.likeness > MOOD:
             meanings.setdefault(chain[0], sense)
-    embedded = [(sense, table.embed(phrase)) for phrase, sense in phrases.items() if sense.things]
-    known = [(sense, vector) for sense, vector in embedded if vector is not None]
-    vectors = np.array([vector for _, vector in known], np.float32)
+    asked = {phrase: sense for phrase, sense in phrases.items() if sense.things}
+    embedded = [(phrase, sense, table.embed(phrase)) for phrase, sense in asked.items()]
+    known = [(phrase, sense, vector) for phrase, sense, vector in embedded if vector is not None]
+    vectors = np.array([vector for _, _, vector in known], np.float32)
     vectors = vectors.reshape(len(known), table.vectors.shape[1])
-    return Vocabulary(phrases, meanings, describe_classes(card), tuple(sense for sense, _ in known), vectors)
+    anchors = tuple(sense for _, sense, _ in known)
+    is_word = np.array([len(phrase) == 1 for phrase, _, _ in known], bool)
+    return Vocabulary(phrases, meanings, describe_classes(card), anchors, vectors, is_word)
 
 
 def _find_phrases(card: NetworkCard) -> dict[Phrase, Sense]:
@@ -158,6 +164,7 @@ def _find_phrases(card: NetworkCard) -> dict[Phrase, Sense]:
         of_kind.pop(vague, None)
     usual = {kind: things for kind, things in of_kind.items() if len(things) <= MOST_OF_A_KIND * len(classes)}
     phrases = {phrase: NOTHING for phrase in map(to_phrase, split_commas(lexicon.none))}
+    phrases |= {phrase: QUALITY for phrase in map(to_phrase, split_commas(lexicon.qualities))}
     sections = (lexicon.same, SAME), (lexicon.like, LIKE), (lexicon.part, PART), (lexicon.mood, MOOD)
     for section, likeness in sections:
         for phrase, choices in list_phrases(section):
