@@ -79,6 +79,12 @@ def list_words(file: Path = LEXICON) -> frozenset[str]:
 
 
 @cache
+def list_nothing() -> frozenset[str]:
+    """See `Lexicon.none`."""
+    return frozenset(split_commas(load_lexicon().none))
+
+
+@cache
 def list_breaks() -> frozenset[str]:
     """See `Lexicon.breaks`."""
     return frozenset(split_commas(load_lexicon().breaks))

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.lexicon import list_anything, list_breaks, list_words
+from mmdream.networks.lexicon import list_anything, list_breaks, list_nothing, list_words
 from mmdream.networks.vocabulary import (
     LONGEST,
     MOOD,
@@ -94,6 +94,9 @@ def find_known(text: str) -> list[str]:
     ]
     if not any(part in own or table.find(part) is not None for part in parts):
         why = "none of its words is known; say in plain English what is to be dreamed"
+        raise UserError(f"prompt {quote_prompt(text)}: {why}")
+    if list_nothing().issuperset(parts):
+        why = "none of its words is for what is seen or heard; say in plain English what is to be dreamed"
         raise UserError(f"prompt {quote_prompt(text)}: {why}")
     return parts
 

@@ -114,6 +114,7 @@ def test_a_sum_of_words_has_length_one_and_knows_accents():
         ("🐶🐶 42", "has no words; say in English"),
         ("собака в тумане", "none of its words is known; say in plain English"),
         ("dog " * 500, "has 500 words; say it in 60 at most"),
+        ("it is like that", "none of its words is for what is seen or heard"),
         ("the feeling of loneliness", "is nothing that can be dreamed; nearest: "),
         ("a dog=heavy", "write NAME or NAME=weight"),
     ],
