@@ -188,7 +188,9 @@ def _find_meant(
     start = next((at for at, word in enumerate(words) if word not in breaks), len(words))
     stop = next((at for at in range(start, len(words)) if words[at] in breaks), len(words))
     ranked, senses = vocabulary.descriptions.rank(telling), dict(read)
-    named = {word for piece, _ in read if " " in piece for word in piece.split()}
+    # Of a phrase the last word tells the kind: a big cat is a cat, a rope bridge no rope.
+    named = {word for piece, _ in read for word in piece.split()[:-1]}
+    senses |= {piece.split()[-1]: sense for piece, sense in read}
     begun = [each for each in reversed(words[start:stop]) if each in {*telling, *anything} - named]
     for word in [*begun, *({words[0]} & anything)]:
         forms = {word, *singularize(word)}
