@@ -97,7 +97,7 @@ def nets(
 
 def _find(name: str | None, words: str) -> Iterator[str]:
     """What of a network is nearest to some words, with its likeness."""
-    from mmdream.networks.prompts import rank_dreams
+    from mmdream.networks.reading import rank_dreams
     from mmdream.networks.registry import load_card
 
     if name is None:

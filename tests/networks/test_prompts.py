@@ -11,8 +11,12 @@ import pytest
 from mmdream import Recipe, Schedule, dream_image
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.networks.prompts import load_vocabulary, match_prompt, resolve_prompts, spread_slots
-from mmdream.networks.words import load_words, split_words, uninflect
+from mmdream.networks.lexicon import list_phrases, load_descriptions, load_lexicon
+from mmdream.networks.prompts import resolve_prompts, spread_slots
+from mmdream.networks.reading import match_prompt, rank_dreams
+from mmdream.networks.registry import load_card
+from mmdream.networks.vocabulary import load_vocabulary, name_dreams
+from mmdream.networks.words import load_kinds, load_words, split_words, uninflect
 from mmdream.settings.files import read_schedule
 from tests.command import mmdream
 
@@ -37,11 +41,54 @@ def test_forms_are_known_by_their_stems(word: str, stem: str):
         ("an old church", "cathedral"),
         ("a tiger in the jungle", "lion"),
         ("Café chairs", "rocking chair"),
+        ("the king of animals", "lion"),
+        ("my grandmother's kitchen", "teapot"),
+        ("a city under water", "coral reef"),
+        ("two pugs", "dog"),
+        ("dreamboats", "ship"),
     ],
 )
 def test_words_find_what_dreamnet_can_dream(text: str, name: str):
-    matches, _ = match_prompt(text, load_vocabulary("dreamnet"))
-    assert name in [match.name for match in matches]
+    assert name in [match.name for match in match_prompt(text, load_vocabulary("dreamnet")).matches]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a cat the size of a house", "house"),
+        ("an empty house without windows", "window"),
+        ("watching a brass band", "brass"),
+        ("walking in the mountains", "walking stick"),
+        ("a teddy bear", "bear"),
+    ],
+)
+def test_words_do_not_find_what_was_not_meant(text: str, name: str):
+    assert name not in [match.name for match in match_prompt(text, load_vocabulary("dreamnet")).matches]
+
+
+def test_what_is_not_understood_is_told():
+    told = list[str]()
+    resolve_prompts(Recipe(schedule=Schedule(prompt="an elephant on stilts")), told.append)
+    assert told == ['prompt "an elephant on stilts": elephant: elephant 1.00; left out: stilts']
+
+
+def test_a_search_finds_what_a_scene_is_made_of():
+    names = [name for name, _ in rank_dreams("sea animals", load_card("dreamnet"))[:12]]
+    assert {"dugong", "jellyfish"} <= set(names)
+
+
+def test_lines_by_hand_name_what_can_be_dreamed():
+    nets = [load_card(net) for net in ("dreamnet", "melnet", "googlenet")]
+    known = {tuple(split_words(called)) for card in nets for _, called in name_dreams(card)}
+    lexicon = load_lexicon()
+    phrases = [
+        row
+        for section in (lexicon.same, lexicon.like, lexicon.part, lexicon.mood)
+        for row in list_phrases(section)
+    ]
+    assert not {name for _, choices in phrases for choice in choices for name in choice} - known
+    assert not [phrase for phrase, _ in phrases if len([each for each, _ in phrases if each == phrase]) > 1]
+    assert not [name for name in load_descriptions() if not load_card("dreamnet").has_class(name)]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +96,7 @@ def test_words_find_what_dreamnet_can_dream(text: str, name: str):
     [("waves on a beach", "sea waves"), ("a clock ticks", "clock tick"), ("someone crying", "baby cry")],
 )
 def test_words_find_what_melnet_can_dream(text: str, name: str):
-    matches, _ = match_prompt(text, load_vocabulary("melnet"))
-    assert matches[0].name == name
+    assert match_prompt(text, load_vocabulary("melnet")).matches[0].name == name
 
 
 def test_a_sum_of_words_has_length_one_and_knows_accents():
@@ -68,6 +114,7 @@ def test_a_sum_of_words_has_length_one_and_knows_accents():
         ("🐶🐶 42", "has no words; say in English"),
         ("собака в тумане", "none of its words is known; say in plain English"),
         ("dog " * 500, "has 500 words; say it in 60 at most"),
+        ("it is like that", "none of its words is for what is seen or heard"),
         ("the feeling of loneliness", "is nothing that can be dreamed; nearest: "),
         ("a dog=heavy", "write NAME or NAME=weight"),
     ],
@@ -100,7 +147,7 @@ def test_prompts_are_mixed_by_their_weights_and_cross_fade(tmp_path: Path):
     assert half["dog"] == pytest.approx(0.375)
     assert half["lighthouse"] == pytest.approx(0.5)
     assert resolve_prompts(recipe, told.append) == recipe
-    assert [term.name for term in recipe.sound_wishes.terms] == ["dog bark"]
+    assert [term.name for term in recipe.sound_wishes.terms] == ["dog bark", "sea waves"]
 
 
 def test_shares_are_kept_in_slots():
@@ -129,3 +176,7 @@ def test_a_damaged_table_is_named(tmp_path: Path):
     (file := tmp_path / "words.npz").write_bytes(b"no table")
     with pytest.raises(UserError, match="missing or damaged"):
         load_words(file)
+    with pytest.raises(UserError, match="missing or damaged"):
+        load_kinds(file)
+    with pytest.raises(UserError, match="missing or damaged"):
+        load_lexicon(file)
