@@ -145,7 +145,7 @@ def try_stream(film: Path, folder: Path, kind: str) -> dict[str, object]:
     port, got = free_port(), folder / f"{kind}.mkv"
     address = {
         "rtsp": f"rtsp://127.0.0.1:{port}/dream",
-        "udp": f"udp://127.0.0.1:{port}?timeout=5000000",  # The reader ends 5 s behind the last packet.
+        "udp": f"udp://127.0.0.1:{port}?timeout=40000000",  # The session needs some seconds before its first packet.
     }[kind]
     reader = read(address, kind, got, 90)
     session = play(str(film), "--to", address.partition("?")[0], "--seconds", "60")

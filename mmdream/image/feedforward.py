@@ -37,7 +37,7 @@ PASS_LENGTH, FULL_PASS_LENGTH = 0.7, 0.5
 """Of a pass over that of its steps one by one, which lead to and fro; of the passes of a frame in full, which
 lead the same way."""
 
-CLIMB_LENGTH = 0.5
+CLIMB_LENGTH = 0.49
 """Likewise of one long step along the gradient, which changes what is there more than a dreamer does."""
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -125,7 +125,7 @@ def match_prompt(text: str, vocabulary: Vocabulary) -> Reading:
     for piece, sense in sorted(asked, key=lambda each: -each[1].likeness):
         for name in sense.things[:most]:
             found.setdefault(name, Match(piece, name, sense.likeness))
-    missed = [piece for piece, sense in read if not sense.things and sense.likeness != MOOD]
+    missed = [piece for piece, sense in read if (piece, sense) not in asked and sense.likeness != MOOD]
     meant = _find_meant(words, read, vocabulary)
     for match in meant:
         found.pop(match.name, None)
