@@ -24,7 +24,7 @@ COMMANDS = {
     "video": "Turn a film into a dream film, picture and sound.",
     "resume": "Go on with a film that was stopped, to the very frames and samples of an unbroken run.",
     "jobs": "List the films in a folder that are not finished.",
-    "image": "Dream a picture, or with --from noise a new one.",
+    "image": "Dream a picture, or with --from a new one, out of noise or of what a generator makes.",
     "audio": "Dream a sound: an audio file, the sound of a film, or with --from one that is made.",
     "style": "Give a picture or a film the style of paintings, or a sound the texture of other sounds.",
     "classify": "Say what networks see and hear in a picture, a sound or a film, with probabilities.",
