@@ -37,7 +37,7 @@ COMMANDS = {
     "cluster": "Render films on many machines: keys for all, one scheduler, workers wherever there is room.",
     "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
     "data": "Data sets to train on: list, show, prepare, check.",
-    "train": "Retrain a network on classes of your own, or teach a dreamer: picture, sound, dreamer.",
+    "train": "Retrain a network, teach a dreamer or train a generator: picture, sound, dreamer, generator.",
 }
 """Every command, with what `mmdream --help` says of it."""
 MODULES = {

@@ -170,7 +170,7 @@ def _describe_generator(card: GeneratorCard) -> Iterator[str]:
 
 
 train = typer.Typer(
-    help="Retrain a network on classes of your own, teach a dreamer, or train a generator of pictures.",
+    help="Retrain a network, teach a dreamer or train a generator: picture, sound, dreamer, generator.",
     no_args_is_help=True,
     add_completion=False,
 )

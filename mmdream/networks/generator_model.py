@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from mmdream.networks.image_models import Tensor
+from mmdream.networks.image_models import Even, Tensor
 
 layers, ops = keras.layers, keras.ops
 
@@ -90,8 +90,9 @@ class ToUnitRange(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
 
 
 class ModulatedConv(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """A convolution of [n, h, w, c], its input channels scaled by a style, [n, k]; stride 2 doubles the size.
+    """A convolution of [n, h, w, c], its input channels scaled by a style, [n, k].
 
+    A stride of 2 doubles the size; its kernel is twice as wide.
     Its outputs are brought back to the size that they would have without, and go through a leaky rectifier;
     `plain` ones do neither.
     """
@@ -117,14 +118,15 @@ class ModulatedConv(keras.layers.Layer):  # type: ignore[misc]  # Keras has no t
         scale = ops.cast(style, "float32") @ ops.cast(self.style_kernel, "float32")
         scale = scale + ops.cast(self.style_bias, "float32")
         x = x * ops.cast(scale, x.dtype)[:, None, None, :]
-        kernel = ops.cast(self.kernel, x.dtype)
+        kernel = self.kernel
         if self.stride > 1:
-            y = ops.conv_transpose(x, kernel, self.stride, "same")
+            kernel = Even(self.stride)(kernel)  # Or it draws its grid into the picture.
+            y = ops.conv_transpose(x, ops.cast(kernel, x.dtype), self.stride, "same")
         else:
-            y = ops.conv(x, kernel, 1, "same")
+            y = ops.conv(x, ops.cast(kernel, x.dtype), 1, "same")
         if self.plain:
             return y + ops.cast(self.bias, y.dtype)
-        squares = ops.square(ops.cast(self.kernel, "float32"))
+        squares = ops.square(ops.cast(kernel, "float32"))
         energy = ops.sum(squares, (0, 1)) / self.stride**2
         energy = ops.transpose(energy) if self.stride > 1 else energy
         size = ops.rsqrt(ops.square(scale) @ energy + 1e-6)

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 COLORS = {"red": (210, 50, 40), "blue": (40, 60, 220)}
 ROUND, ROUNDS = 20, 3
+SMALL = {"ROUND_STEPS": ROUND, "PENALTY_STEPS": 1, "ROUND_PICTURES": 8, "LAST_PICTURES": 12}
 
 
 def write_colors(root: Path, count: int = 20) -> Path:
@@ -59,7 +60,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def short_rounds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"ROUND_STEPS": ROUND, "ROUND_PICTURES": 16, "LAST_PICTURES": 24}.items():
+        for name, value in SMALL.items():
             patch.setattr(fit, name, value)
         yield
 
@@ -140,14 +141,13 @@ def test_it_is_kept_with_its_figures(training: tuple[GeneratorReport, list[str]]
     assert any("mmdream image --from generator:colors --target" in line for line in report.lines())
 
 
-def test_it_learns_by_a_networks_features_too(colors: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fit, "ROUND_STEPS", 2)
+def test_it_learns_by_a_networks_features_too(colors: Path):
     settings = replace(
         small_settings(colors),
         net="dreamnet",
         judge="squeezenet",
         judge_weights="random",
-        steps=2,
+        steps=1,
         classes="red,blue",
     )
     report = train_generator(settings)

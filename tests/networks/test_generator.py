@@ -20,6 +20,7 @@ from mmdream.networks.generator_card import (
     find_generator,
     list_generators,
 )
+from tests.command import mmdream
 from tests.generator import write_generator
 
 LEMON = np.array([[1.0, 0.0]], np.float32)
@@ -177,3 +178,11 @@ def test_cards_of_something_else_are_refused(tmp_path: Path, old: str, new: str)
 def test_what_is_no_generator_is_refused(name: str, line: str):
     with pytest.raises(UserError, match=line):
         find_generator(name)
+
+
+def test_generators_are_listed_and_described():
+    assert "small          generator: Random." in mmdream("nets").stdout
+    assert "classes: lemon, gizmo" in mmdream("nets", "small").stdout
+    done = mmdream("image", "--from", "noise", "--size", "64x64", "--net", "small")
+    assert done.returncode == 2
+    assert "small: is a generator, which makes pictures and dreams none; see --from gen" in done.stderr
