@@ -47,6 +47,7 @@ ASIDE = {
     "sample": {"media", "audio", "core"},
     "datasets": {"media", "core", "views.canvas"},
     "training": {"datasets", "render", *(unit for row in ORDER[:6] for unit in row)},
+    "generators": {"training", "datasets", "render", *(unit for row in ORDER[:6] for unit in row)},
 }
 """What stands beside the order, and what it may import; `api` and `cli` may import it."""
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "video": "Turn a film into a dream film, picture and sound.",
     "resume": "Go on with a film that was stopped, to the very frames and samples of an unbroken run.",
     "jobs": "List the films in a folder that are not finished.",
-    "image": "Dream a picture, or with --from noise a new one.",
+    "image": "Dream a picture, or with --from a new one, out of noise or of what a generator makes.",
     "audio": "Dream a sound: an audio file, the sound of a film, or with --from one that is made.",
     "style": "Give a picture or a film the style of paintings, or a sound the texture of other sounds.",
     "classify": "Say what networks see and hear in a picture, a sound or a film, with probabilities.",
@@ -37,7 +37,7 @@ COMMANDS = {
     "cluster": "Render films on many machines: keys for all, one scheduler, workers wherever there is room.",
     "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
     "data": "Data sets to train on: list, show, prepare, check.",
-    "train": "Retrain a network on classes of your own, or teach a dreamer: picture, sound, dreamer.",
+    "train": "Retrain a network, teach a dreamer or train a generator: picture, sound, dreamer, generator.",
 }
 """Every command, with what `mmdream --help` says of it."""
 MODULES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from mmdream.cli.options import (
     Given,
@@ -36,8 +36,15 @@ if TYPE_CHECKING:
 class ImageOptions:
     """What `image` dreams on, and makes besides."""
 
-    start: Literal["noise"] | None = setting(
-        None, "Dream on noise instead of a picture, with --size.", SOURCE, "noise", name="from"
+    start: str | None = setting(
+        None,
+        "Dream on noise, or on what a generator makes of --target, in place of a picture; with --size.",
+        SOURCE,
+        "noise|generator:NAME",
+        name="from",
+    )
+    count: int = setting(
+        1, "Pictures of a generator, numbered OUT-1, OUT-2 and so on.", RESULT, "N", 1, 10_000
     )
     save_steps: bool = setting(False, "Keep the picture after each step, in OUT.steps.", RESULT)
 
@@ -53,16 +60,17 @@ class ImageOptions:
 def image(
     given: Given, source: Annotated[Path | None, argument("[IN]", "The picture to dream.")] = None
 ) -> None:
-    """Dream a picture, or with --from noise a new one.
+    """Dream a picture, or with --from a new one, out of noise or of what a generator makes.
 
     The result is IN.dream.png unless -o names it: .png, .jpg, .webp or .tif.
     With --ouroboros it is a film, IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
     """
-    from mmdream.render.image import render_image_file
+    from mmdream.render.image import render_image_file, render_image_series
+    from mmdream.render.start import GeneratedPicture, parse_start
 
     result, how = given.settings(OutputOptions()), given.settings(ImageOptions())
     if (source is None) == (how.start is None):
-        raise UserError("give a picture to dream on, or --from noise")
+        raise UserError("give a picture to dream on, or --from noise or generator:NAME")
     is_film = _is_endless(given)
     for name in ("sound", "transform"):
         if name in given and "with-sound" not in given:
@@ -72,15 +80,29 @@ def image(
     if is_film and "mask" in given:
         raise UserError("--mask lies on one picture, and --ouroboros moves it; leave one of them out")
     zoom = given.settings(ZoomSettings(1.0))
-    recipe = build_recipe(given, "image", natural=source is None)
+    recipe = build_recipe(given, "image", natural=how.start == "noise")
     if is_film and recipe.passes:
         raise UserError("passes lie on one picture, and --ouroboros moves it; leave one of them out")
-    out = result.output or (Path(f"noise.dream.{'mp4' if is_film else 'png'}") if source is None else None)
+    start = source if how.start is None else parse_start(how.start, recipe.wishes.terms)
+    name = start.name if isinstance(start, GeneratedPicture) else "noise"
+    out = result.output or (Path(f"{name}.dream.{'mp4' if is_film else 'png'}") if source is None else None)
+    if "count" in given and (is_film or not isinstance(start, GeneratedPicture)):
+        raise UserError("--count goes with --from generator:NAME, and without --ouroboros")
+    if how.count > 1:
+        assert isinstance(start, GeneratedPicture)
+        assert out is not None
+        run_and_print(
+            result.json,
+            lambda listener: render_image_series(
+                start, how.count, out, recipe, result.overwrite, listener, how.save_steps
+            ),
+        )
+        return
     if not is_film:
         run_and_print(
             result.json,
             lambda listener: render_image_file(
-                source, out, recipe, result.overwrite, listener, how.save_steps
+                start, out, recipe, result.overwrite, listener, how.save_steps
             ),
         )
         return
@@ -91,7 +113,7 @@ def image(
         recipe = replace(recipe, sound_wishes=targets)
     if zoom.sounds_of_picture:
         recipe = with_added_sound(recipe, given)
-    run_and_print(result.json, partial(render_zoom_video, source, out, recipe, zoom, result.overwrite))
+    run_and_print(result.json, partial(render_zoom_video, start, out, recipe, zoom, result.overwrite))
 
 
 @checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,10 @@ from mmdream.cli.terminal import print_lines, report_to_terminal, run_and_print
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import NETWORKS, RESULT, checked, options, setting
 from mmdream.settings.recipe import Recipe
-from mmdream.settings.training import DreamerSettings, TrainingSettings
+from mmdream.settings.training import DreamerSettings, GeneratorSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from mmdream.networks.generator_card import GeneratorCard
 
 NET = "NAME|FILE.keras"
 MOST_FOUND = 12
@@ -108,6 +111,7 @@ def _find(name: str | None, words: str) -> Iterator[str]:
 
 def _list_all() -> Iterator[str]:
     """Every network with its licence."""
+    from mmdream.networks.generator_card import list_generators
     from mmdream.networks.registry import list_networks, list_variants, load_card
 
     for each in list_networks():
@@ -116,14 +120,22 @@ def _list_all() -> Iterator[str]:
         yield f"{'':23} licence: {about.licence}"
         if others := list_variants(each):
             yield f"{'':23} also: {', '.join(others)}"
+    for made in list_generators():
+        yield f"{made.name:14} {made.role}: {made.about}"
+        yield f"{'':23} licence: {made.licence}"
 
 
 def _describe(name: str) -> Iterator[str]:
     """All about one network, a fact a line."""
     from mmdream.networks.card import describe_weights
+    from mmdream.networks.generator_card import list_generators
     from mmdream.networks.network import list_layers
     from mmdream.networks.registry import load_card
 
+    for made in list_generators():
+        if made.name == name:
+            yield from _describe_generator(made)
+            return
     about = load_card(name)
     yield f"{about.name} ({about.medium}): {about.about}"
     yield "depth  layer, from shallow to deep"
@@ -144,8 +156,21 @@ def _describe(name: str) -> Iterator[str]:
         yield f"{fact.replace('_', ' ')}: {value}"
 
 
+def _describe_generator(card: GeneratorCard) -> Iterator[str]:
+    """All about one generator, a fact a line."""
+    yield f"{card.name} ({card.role}): {card.about}"
+    yield f"classes: {', '.join(card.classes)}"
+    yield f"pictures: {card.side} px"
+    yield f"weights: {card.weights}"
+    yield f"licence: {card.licence}"
+    yield f"source:  {card.source}"
+    yield f"credits: {card.credits}"
+    for fact, value in card.facts.items():
+        yield f"{fact.replace('_', ' ')}: {value}"
+
+
 train = typer.Typer(
-    help="Retrain a network on classes of your own, or teach a dreamer: picture, sound, dreamer.",
+    help="Retrain a network, teach a dreamer or train a generator: picture, sound, dreamer, generator.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -178,18 +203,35 @@ def dreamer(given: Given) -> None:
 
     The same command goes on where it was stopped.
     """
-    if "data" not in given:
-        raise typer.BadParameter("Missing option '--data'.")
+    _require(given, "data")
     settings = given.settings(DreamerSettings(Path()))
     from mmdream.training.dreamer import train_dreamer
 
     run_and_print("json" in given, lambda listener: train_dreamer(settings, "overwrite" in given, listener))
 
 
-def _train(base: TrainingSettings, given: Given) -> None:
-    for name in ("data", "output"):
+@train.command()
+@takes(options(GeneratorSettings), pick(options(OutputOptions), "overwrite json"))
+def generator(given: Given) -> None:
+    """Train a generator, which makes pictures of your classes: `mmdream image --from generator:NAME`.
+
+    The same command goes on where it was stopped.
+    """
+    _require(given, "data", "output")
+    settings = given.settings(GeneratorSettings(Path(), ""))
+    from mmdream.generators.train import train_generator
+
+    run_and_print("json" in given, lambda listener: train_generator(settings, "overwrite" in given, listener))
+
+
+def _require(given: Given, *names: str) -> None:
+    for name in names:
         if name not in given:
             raise typer.BadParameter(f"Missing option '--{name}'.")
+
+
+def _train(base: TrainingSettings, given: Given) -> None:
+    _require(given, "data", "output")
     settings = given.settings(base)
     from mmdream.training.train import train_network
 

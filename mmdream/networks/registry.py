@@ -38,6 +38,8 @@ from mmdream.settings.targets import Term, parse_channel
 
 CARD_FILE = "card.toml"
 """Of a trained network, in its folder."""
+GENERATOR_ENDING = ".generator"
+"""Of the folder of what makes pictures, see `networks.generator_card`."""
 NETWORK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a network may be called: a folder on any system, and no option, path, variant or file."""
 FOREIGN_SUFFIXES = (
@@ -95,6 +97,10 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
         )
     network = name.partition(":")[0]
     if network not in list_networks() or name not in (network, *list_variants(network)):
+        if any((each / f"{name}{GENERATOR_ENDING}").is_dir() for each in (MODELS_FOLDER, trained_folder())):
+            raise UserError(
+                f"{name}: is a generator, which makes pictures and dreams none; see --from generator:{name}"
+            )
         choice = [each for own in list_networks(medium) for each in (own, *list_variants(own))]
         near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or list_networks(medium)
         raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
@@ -133,16 +139,21 @@ def trained_folder() -> Path:
 
 def new_network_folder(name: str, overwrite: bool) -> Path:
     """Where a network that is to be trained will lie; UserError: no name for it, or a taken one."""
-    if not NETWORK_NAME.fullmatch(name) or name.endswith((".", ".keras", ".toml", *FOREIGN_SUFFIXES)):
-        raise UserError(
-            f'-o "{name}": a network\'s name has letters, digits, "-", "_" and ".", no path or ending'
-        )
+    check_name(name, "network")
     if name.lower() in _shipped_names():
         raise UserError(f"-o {name}: is a network of the package; choose another name")
     folder = trained_folder() / name
     if folder.exists() and not overwrite:
         raise UserError(f"{name}: exists already ({folder}); add --overwrite or choose another name with -o")
     return folder
+
+
+def check_name(name: str, kind: str) -> None:
+    """Raise a UserError if what is to be trained, of a kind, cannot be called so."""
+    if not NETWORK_NAME.fullmatch(name) or name.endswith((".", ".keras", ".toml", *FOREIGN_SUFFIXES)):
+        raise UserError(
+            f'-o "{name}": a {kind}\'s name has letters, digits, "-", "_" and ".", no path or ending'
+        )
 
 
 def parse_card(name: str, content: dict[str, Any], home: Path = MODELS_FOLDER) -> NetworkCard:

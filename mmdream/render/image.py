@@ -7,9 +7,10 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +25,15 @@ from mmdream.core.files import (
 )
 from mmdream.core.memory import keep_freed_memory
 from mmdream.image.octaves import octave_sizes, resize
-from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import IMAGE_SUFFIXES, read_image, write_image, write_numbered_images
 from mmdream.media.mask import check_mask
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame
 from mmdream.render.models import locate_image_network
+from mmdream.render.start import GeneratedPicture, StartImage, drop_unseen_targets, read_start_image
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.passes import Pass
-from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.recipe import Recipe
 from mmdream.settings.report import Report, SettingsChange
 
 MIN_STYLE_SIDE = 16
@@ -42,20 +43,23 @@ END_TOLERANCE = 0.05
 
 
 def render_image_file(
-    source: Path | None,
+    source: StartImage,
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
     sink: EventSink,
     save_steps: bool = False,
 ) -> Report:
-    """Dream an image file, or noise of the recipe's size, into an image file; see `render_image`.
+    """Dream an image file, or noise or a generated picture of the recipe's size, into an image file.
 
-    The result is `output`, or lies beside the source, named after it. With `save_steps` the image after each
-    step is kept too, in a folder named as the result and ``.steps``. What is no image, a mask that does not
-    fit it, or a path that cannot be written is a `UserError`.
+    See `render_image`. The result is `output`, or lies beside the source, named after it. With `save_steps`
+    the image after each step is kept too, in a folder named as the result and ``.steps``. What is no image, a
+    mask that does not fit it, or a path that cannot be written is a `UserError`.
     """
-    out = check_output_file(source, output, ".dream.png", IMAGE_SUFFIXES, overwrite)
+    file_source = source if isinstance(source, Path) else None
+    out = check_output_file(file_source, output, ".dream.png", IMAGE_SUFFIXES, overwrite)
+    if isinstance(source, GeneratedPicture):
+        recipe = drop_unseen_targets(recipe, sink)
     rgb = read_start_image(source, recipe)
     with open_image_output(out, overwrite, save_steps) as (file, on_step):
         dream, report = render_image(rgb, recipe, sink, on_step)
@@ -63,14 +67,42 @@ def render_image_file(
     return report.with_output(out)
 
 
-def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
-    """The image to dream on, or noise, float32 [H, W, 3]; `UserError`: no image, or no size for noise."""
-    if source is not None:
-        return read_image(source)
-    if recipe.size is None or "x" not in recipe.size.lower():
-        raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
-    width, height = resolve_size(recipe.size, 0, 0)
-    return make_noise_image(height, width, recipe.seed)
+@dataclass(frozen=True)
+class SeriesReport:
+    """The reports of pictures that were made one after the other."""
+
+    reports: tuple[Report, ...]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [line for report in self.reports for line in report.lines()]
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"pictures": [report.as_json() for report in self.reports]}
+
+
+def render_image_series(
+    source: GeneratedPicture,
+    count: int,
+    output: Path,
+    recipe: Recipe,
+    overwrite: bool,
+    sink: EventSink,
+    save_steps: bool = False,
+) -> SeriesReport:
+    """Dream so many pictures of a generator into files named as `output`, with -1, -2 and so on.
+
+    See `render_image_file`. No work begins before all names are found to be free.
+    """
+    files = [output.with_stem(f"{output.stem}-{number + 1}") for number in range(count)]
+    for file in files:
+        check_output_file(None, file, ".dream.png", IMAGE_SUFFIXES, overwrite)
+    reports = [
+        render_image_file(replace(source, number=number), file, recipe, overwrite, sink, save_steps)
+        for number, file in enumerate(files)
+    ]
+    return SeriesReport(tuple(reports))
 
 
 @contextmanager

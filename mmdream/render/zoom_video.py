@@ -50,8 +50,8 @@ from mmdream.media.video_writer import VideoWriter
 from mmdream.networks.network import Network
 from mmdream.render.audio import make_added_sound, open_audio_source, render_audio_track
 from mmdream.render.feedback_audio import FeedbackClip, make_noise_signal, render_clips
-from mmdream.render.image import read_start_image
 from mmdream.render.models import load_audio_network, locate_image_network
+from mmdream.render.start import GeneratedPicture, StartImage, drop_unseen_targets, read_start_image
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.ouroboros import DEFAULT_FRAME_RATE, ZoomSettings
 from mmdream.settings.recipe import Recipe, Selection, resolve_size
@@ -68,14 +68,14 @@ BALANCE_RATE = 4.0
 
 
 def render_zoom_video(
-    source: Path | None,
+    source: StartImage,
     output: Path | None,
     recipe: Recipe,
     zoom: ZoomSettings,
     overwrite: bool,
     sink: EventSink,
 ) -> Report:
-    """Dream an image, or noise of the recipe's size, into a film.
+    """Dream an image, or noise or a generated picture of the recipe's size, into a film.
 
     The result is `output`, or lies beside the source, named after it. The recipe's size, if there is one, is
     the film's: the image is cut to its shape. What is no image, a sound that cannot be dreamed, or a path
@@ -83,7 +83,10 @@ def render_zoom_video(
     """
     began = time.perf_counter()
     keep_freed_memory()
-    out = check_output_file(source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
+    file_source = source if isinstance(source, Path) else None
+    out = check_output_file(file_source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
+    if isinstance(source, GeneratedPicture):
+        recipe = drop_unseen_targets(recipe, sink)
     start = _crop_to_size(read_start_image(source, recipe), recipe.size)
     locate_image_network(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.

@@ -94,3 +94,48 @@ class DreamerSettings:
     def motifs(self) -> tuple[str, ...]:
         """Those of `motif`."""
         return () if self.motif is None else parse_motifs(self.motif)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class GeneratorSettings:
+    """One training of a generator; the names of the fields are keys in its work folder."""
+
+    data: Path = setting(..., "CLASS/*.jpg, or a prepared set; required.", TRAINING, "FOLDER")
+    name: str = setting(..., "What the generator is called; required.", RESULT, "NAME", name="output")
+    classes: str | None = setting(
+        None, "Only these classes of the set.", TRAINING, "NAME,NAME", default_text="all"
+    )
+    side: Literal[32, 64, 128] = setting(64, "Side of the pictures that it makes.", TRAINING, "PX")
+    width: int = setting(
+        16, "Channels of its finest level: more take longer, and show more.", TRAINING, "N", 4, 64
+    )
+    net: str = setting(
+        "dreamnet",
+        "Network by whose features it is told from real pictures; none: by pixels alone.",
+        NETWORKS,
+        "NAME|none",
+    )
+    weights: str | None = setting(None, "Weights of that network, instead of its own.", NETWORKS, "FILE")
+    judge: str = setting("squeezenet", "Another network, by whose features it is measured.", NETWORKS, "NAME")
+    judge_weights: str | None = setting(
+        None, "Weights of the judge, instead of its own.", NETWORKS, "FILE|random"
+    )
+    steps: int = setting(20_000, "Batches that it learns from.", TRAINING, "N", 1, 10_000_000)
+    batch: int = setting(32, "Pictures in a batch, in fours of one class.", TRAINING, "N", 8, 512)
+    rate: float = setting(6e-4, "Highest learning rate.", TRAINING, "R", above=0, high=1)
+    penalty: float = setting(
+        0.02, "Of the slope of what tells it from real pictures: more is steadier.", TRAINING, "W", 0, 1000
+    )
+    seed: int = setting(0, "Of everything that is drawn.", TRAINING, "N")
+
+    def __post_init__(self) -> None:
+        if self.net == self.judge:
+            raise UserError(f"--judge {self.judge}: also tells it what to make; who judges has to be another")
+        if self.net == "none" and self.weights is not None:
+            raise UserError("--weights are those of --net; leave them out with --net none")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Those of `classes`; none: all."""
+        return tuple(name.strip() for name in (self.classes or "").split(",") if name.strip())

@@ -1,0 +1,1 @@
+"""Networks that make pictures: how one is trained against another that tells its pictures from real ones."""
