@@ -19,18 +19,20 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
     from mmdream.core.errors import UserError
+    from mmdream.settings.added_sound import with_added_sound
     from mmdream.settings.execution import Execution
     from mmdream.settings.passes import Mask, Pass, Span, Style
     from mmdream.settings.recipe import Recipe
     from mmdream.settings.schedule import Drive, Schedule
 
 __all__ = ["Drive", "Execution", "Mask", "Pass", "Recipe", "Schedule", "Span", "Style", "UserError"]
-__all__ += ["dream_audio", "dream_image", "dream_video", "plan_video", "resume_video"]
+__all__ += ["dream_audio", "dream_image", "dream_video", "plan_video", "resume_video", "with_added_sound"]
 
 _NAMES = {
     "settings.schedule": ("Drive", "Schedule"),
     "settings.passes": ("Mask", "Pass", "Span", "Style"),
     "settings.recipe": ("Recipe",),
+    "settings.added_sound": ("with_added_sound",),
     "settings.execution": ("Execution",),
     "core.errors": ("UserError",),
     "api": ("dream_audio", "dream_image", "dream_video", "plan_video", "resume_video"),

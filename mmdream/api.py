@@ -14,6 +14,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.processors import count_threads, limit_threads
+from mmdream.settings.added_sound import with_added_sound
 from mmdream.settings.definition import field_types
 from mmdream.settings.execution import HERE, Execution
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
@@ -69,7 +70,7 @@ def dream_video(
     Args:
         source: any film that FFmpeg reads.
         output: .mp4, .mov, .webm or .mkv (lossless); None: the source's name with ``.dream.mp4``.
-        recipe: how to dream; None: the defaults.
+        recipe: how to dream; None: the defaults, with ``add_sound`` those of `with_added_sound`.
         overwrite: replace an existing result, and a half done one with other settings.
         job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
         execution: threads of a task, processes or machines that share the work; else this process.
@@ -163,7 +164,8 @@ def _describe_job(
     if extras.stems and (track is None or selection.sound_style is not None):
         raise UserError("--stems keeps the parts of a dreamed sound, and here none is dreamed; drop it")
     dreams_picture = film.video is not None and not selection.keep_picture
-    recipe = resolve_prompts(recipe or Recipe(), listener.say, dreams_picture, track is not None)
+    recipe = recipe or (with_added_sound() if selection.add_sound else Recipe())
+    recipe = resolve_prompts(recipe, listener.say, dreams_picture, track is not None)
     check_drives(film, recipe, selection)
     for pass_ in recipe.passes if not selection.keep_picture else ():
         from mmdream.render.image import check_pass

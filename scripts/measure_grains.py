@@ -31,8 +31,9 @@ from sound_dreams import CLIPS, FILES, load_sound
 from mmdream.audio.chunk_dream import plan_chunk
 from mmdream.audio.chunks import AudioDreamSettings, ChunkContext, split_into_chunks
 from mmdream.audio.dream import dream_source, measure_contrast_energies, plan_grains
-from mmdream.audio.grains.choice import INTERVALS, SURE_PITCH, measure_loudness
+from mmdream.audio.grains.choice import INTERVALS, SURE_PITCH
 from mmdream.audio.grains.grain import PlacedGrain, add_grains, pan_grain
+from mmdream.audio.grains.places import measure_loudness
 from mmdream.audio.grains.track import GrainTrack
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource

@@ -1,10 +1,12 @@
 """Measure what windows of pictures usually show of dreamnet's motifs, and write it into its card.
 
     python scripts/measure_hints.py --data DATA [--pictures 400]
+    python scripts/measure_hints.py --data DATA --dreams 36
 
 DATA is the folder with imagenet_samples.tar. The table [hints] of models/dreamnet.toml, if there is one, is
 replaced; for other weights, it is to be measured anew. A class's channels are those of the deepest rung that
-speak most for it in the head, by their usual height, but for those that the rung goes away from.
+speak most for it in the head, by their usual height, but for those that the rung goes away from. With
+--dreams so many pictures are dreamed, each with its own seed, and what dreams show of each motif is added.
 """
 
 from __future__ import annotations
@@ -19,18 +21,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmdream.image.hints import WINDOW_SHARES, cut_windows, measure_window_scores
+from mmdream import Recipe, dream_image
+from mmdream.image.hints import (
+    WINDOW_SHARES,
+    cut_windows,
+    hinted_terms,
+    measure_departures,
+    measure_window_scores,
+)
+from mmdream.image.octaves import resize
 from mmdream.networks.card import MODELS_FOLDER, Hint
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, load_network, variables_by_name
 from mmdream.networks.registry import find_motif, load_card
+from mmdream.render.couplings.shown import WINDOW_STEP, mean_of_clearest
 from mmdream.settings.targets import parse_channel
 
 MIN_CHANNEL_SHARE = 0.35
 """Of the strongest channel's word for a class, from which on another one is among its channels."""
 MAX_CHANNELS = 12
 """Of a class."""
-COMMENT = "[hints] # usual score of each motif in windows of pictures, its spread, and a class's channels"
+COMMENT = "[hints] # usual score of each motif in windows of pictures, spread, a class's channels; in dreams"
+DREAM_SIZE = 180, 320
+"""Height and width of what is dreamed for --dreams."""
 
 
 def main() -> None:
@@ -38,7 +51,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--pictures", type=int, default=400)
+    options.add_argument("--dreams", type=int, help="add what so many dreams show; measure nothing else")
     chosen = options.parse_args()
+    if chosen.dreams:
+        add_dreamed(chosen.data, chosen.dreams)
+        return
     card, path = load_card("dreamnet"), MODELS_FOLDER / "dreamnet.toml"
     channels = name_class_channels(load_network(card), chosen.data, chosen.pictures)
     blank = {name: Hint(0.0, 1.0, channels.get(name, "")) for name in card.motifs}
@@ -56,6 +73,31 @@ def main() -> None:
         lines.append(f"{name} = {{ usual = {usual:.4g}, spread = {spread:.4g}{own} }}")
     write_table(path, lines)
     print(f"{len(scores)} windows")
+
+
+def add_dreamed(data: Path, count: int) -> None:
+    """Write what dreams mostly show of each motif, where it is clearest, into the card's table."""
+    network, rows = load_network(load_card("dreamnet")), []
+    for seed, picture in enumerate(read_pictures(data, count)):
+        scale = max(side / length for side, length in zip(DREAM_SIZE, picture.shape, strict=False))
+        larger = resize(picture, tuple(round(scale * length) for length in picture.shape[:2]))
+        top, left = ((length - side) // 2 for length, side in zip(larger.shape, DREAM_SIZE, strict=False))
+        view = larger[top : top + DREAM_SIZE[0], left : left + DREAM_SIZE[1]].clip(0, 1)
+        rows.append(
+            mean_of_clearest(
+                measure_departures(
+                    network, dream_image(np.ascontiguousarray(view), Recipe(seed=seed)), WINDOW_STEP
+                )
+            )
+        )
+    dreamed = dict(zip(hinted_terms(network.card), np.median(rows, axis=0), strict=True))
+    path, lines = MODELS_FOLDER / "dreamnet.toml", []
+    table = path.read_text().partition("[hints]")[2].partition("[weights]")[0].strip().splitlines()[1:]
+    for line in table:
+        name = line.split(" = ")[0]
+        given = line.partition(", dreamed")[0].removesuffix(" }")
+        lines.append(f"{given}, dreamed = {dreamed[name]:.2f} }}" if name in dreamed else line)
+    write_table(path, [COMMENT, *lines])
 
 
 def read_pictures(data: Path, count: int) -> Iterator[np.ndarray]:

@@ -9,6 +9,8 @@ import numpy as np
 from measure_sound import read_sound
 from sound_judge import mel_power
 
+from mmdream import Recipe, Schedule, dream_audio
+
 EVENTS = ("dog bark", "baby cry", "clock tick", "person sneeze", "rooster")
 """Classes that begin and end; the others stand, or are showers of events too short for the judge's frames."""
 DIRECTED = ("dog bark", "clock tick", "person sneeze", "rooster")
@@ -18,6 +20,8 @@ OTHERS = ("sounds/trumpet.ogg", "sounds/humpback.ogg", "films/chaplin.mp4",
           "films/big_buck_bunny_0_30.webm")  # fmt: skip
 """Sounds of none of the classes, to learn what is no event; two more are left for the test."""
 HELD_OUT = ("sounds/strings.ogg", "sounds/vibe_ace.ogg")
+DREAMS = 2
+"""Of each of these, with different seeds."""
 SPEECH = "sounds/voice.ogg"
 """Learnt from up to its middle, and tested behind it."""
 
@@ -40,6 +44,20 @@ def read_others(data: Path, files: tuple[str, ...]) -> list[Clip]:
     """Sounds of none of the classes."""
     sounds = [read_sound(data / name) for name in files]
     return [Clip(-1, 0, "", mel_power(sound.samples, sound.rate)) for sound in sounds]
+
+
+def dream_others(data: Path) -> list[Clip]:
+    """Dreams of `OTHERS` and of the speech's first half, without grains: gains alone."""
+    sounds = [read_sound(data / name) for name in OTHERS]
+    speech = read_sound(data / SPEECH)
+    cut = speech.samples.shape[1] // 2
+    given = [*((sound.samples, sound.rate) for sound in sounds), (speech.samples[:, :cut], speech.rate)]
+    recipes = [Recipe(schedule=Schedule(grains=0.0), seed=seed) for seed in range(DREAMS)]
+    return [
+        Clip(-1, 0, "", mel_power(dream_audio(samples, rate, recipe), rate))
+        for samples, rate in given
+        for recipe in recipes
+    ]
 
 
 def read_speech(data: Path, half: int) -> Clip:

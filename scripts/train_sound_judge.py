@@ -4,14 +4,15 @@
     python scripts/train_sound_judge.py ../shared/data --weights training/sound-judge.npz
 
 Learns from folds 1 to 4 (melnet that ships learned from the same clips) without the recordings that the
-shipped atoms are cut from, and is tested on fold 5, which neither has heard. It never hears a dream. Half of
-what it learns from is 4 s long, half 1 s, so that it can say whether something is there at a moment. Beside
-the clips, alone and over other sounds, it hears decoys that are none of the ten: bursts of noise and of
-tones, gains drawn by hand on sounds that are no events, and clips of the classes in `DIRECTED` played
-backwards. The others sound forwards as they sound backwards; what the judge makes of their direction is
-told as well. With --weights it is only tested. Prints JSON: the accuracy, how often each kind of decoy is
-refused, and areas under the ROC curves of a second of each event in music and speech, as loud as those and
-6 dB softer: against the same without it, and against it backwards.
+shipped atoms are cut from, and is tested on fold 5, which neither has heard. Half of what it learns from is
+4 s long, half 1 s, so that it can say whether something is there at a moment. Beside the clips, alone and
+over other sounds, it hears decoys that are none of the ten: bursts of noise and of tones, gains drawn by
+hand on sounds that are no events, clips of the classes in `DIRECTED` played backwards, and dreams, without
+grains, of music and speech in which none of the ten is: one that had never heard how a dream gates music
+took every second one for a bark. Classes that are not `DIRECTED` sound backwards as they sound forwards;
+what the judge makes of their direction is told as well. With --weights it is only tested. Prints JSON: the
+accuracy, how often each kind of decoy is refused, and areas under the ROC curves of a second of each event in
+music and speech, as loud as those and 6 dB softer: against the same without it, and against it backwards.
 Forty minutes on one core.
 """
 
@@ -39,7 +40,7 @@ from sound_judge import (
     mel_power,
     save_judge,
 )
-from sound_judge_data import DIRECTED, EVENTS, OTHERS, Clip, read_others, read_speech
+from sound_judge_data import DIRECTED, EVENTS, OTHERS, Clip, dream_others, read_others, read_speech
 from sound_judge_figures import HZ, evaluate
 
 from mmdream.media.credits import CREDITS_FILE
@@ -52,8 +53,10 @@ FRAMES = 400, 100
 SOFTEST_DB = -8.0
 """Over what it is mixed with: an event that can be heard."""
 BATCH = 32
-KINDS = {"event": 0.36, "standing": 0.2, "backwards": 0.14, "decoy": 0.12, "gain": 0.1, "nothing": 0.08}
+KINDS = {"event": 0.36, "standing": 0.2, "backwards": 0.1, "decoy": 0.12, "gain": 0.08, "nothing": 0.14}
 """How often an example is what."""
+MUSIC_WEIGHT = 10
+"""How often each recording that is none of the classes, and each dream of one, is among fifty decoys."""
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Mel power [frame, band], labels [class], and which of the labels count [class]."""
 
@@ -202,7 +205,10 @@ def train_networks(clips: list[Clip], names: tuple[str, ...], data: Path, args: 
         [clip for clip in teach if names[clip.label] in EVENTS],
         [clip for clip in teach if names[clip.label] in DIRECTED],
         [clip for clip in teach if names[clip.label] not in EVENTS],
-        [*read_others(data, OTHERS), read_speech(data, 0), *drawn[-50:]],
+        [
+            *(MUSIC_WEIGHT * [*read_others(data, OTHERS), read_speech(data, 0), *dream_others(data)]),
+            *drawn[-50:],
+        ],
         drawn,
     )
     shown = np.concatenate([compress_mel_power(clip.power) for clip in teach])

@@ -14,9 +14,9 @@ from mmdream.cli.options import (
     argument,
     build_recipe,
     build_sound_targets,
+    for_added_sound,
     pick,
     takes,
-    with_added_sound,
 )
 from mmdream.cli.terminal import play_sound, report_to_terminal, run_and_print
 from mmdream.core.errors import UserError
@@ -112,7 +112,7 @@ def image(
         targets = build_sound_targets(Targets(), recipe.wishes.terms, recipe.sound_net)
         recipe = replace(recipe, sound_wishes=targets)
     if zoom.sounds_of_picture:
-        recipe = with_added_sound(recipe, given)
+        recipe = for_added_sound(recipe, given)
     run_and_print(result.json, partial(render_zoom_video, start, out, recipe, zoom, result.overwrite))
 
 

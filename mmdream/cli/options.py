@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from mmdream.core.errors import UserError
+from mmdream.settings.added_sound import with_added_sound
 from mmdream.settings.definition import (
     CLIMB,
     DREAM,
@@ -149,13 +150,12 @@ def without(every: Iterable[Option], names: str) -> list[Option]:
     return [each for each in every if each.name not in names.split()]
 
 
-def with_added_sound(recipe: Recipe, given: Given) -> Recipe:
-    """A recipe for a silent film: unless it was said otherwise, all that it sounds of is in its picture."""
-    if "invent" not in given:
-        recipe = replace(recipe, sound_manner=replace(recipe.sound_manner, invent=1.0))
-    if not any(name in given for name in ("seen-to-heard", "together", "schedule")):
-        recipe = replace(recipe, schedule=recipe.schedule.with_settings(seen_to_heard=1.0))
-    return recipe
+def for_added_sound(recipe: Recipe, given: Given) -> Recipe:
+    """A recipe for a film without sound, see `with_added_sound`, but for what was said."""
+    keep = {"invent"} if "invent" in given else set()
+    if any(name in given for name in ("seen-to-heard", "together", "schedule")):
+        keep.add("seen_to_heard")
+    return with_added_sound(recipe, keep)
 
 
 def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natural: bool = False) -> Recipe:

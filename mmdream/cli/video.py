@@ -16,9 +16,9 @@ from mmdream.cli.options import (
     ScheduleOptions,
     argument,
     build_recipe,
+    for_added_sound,
     pick,
     takes,
-    with_added_sound,
     without,
 )
 from mmdream.cli.terminal import run_and_print
@@ -83,7 +83,7 @@ def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: 
     execution = given.settings(Execution())
     chosen = given.settings(Selection())
     if chosen.add_sound:
-        recipe = with_added_sound(recipe, given)
+        recipe = for_added_sound(recipe, given)
     selection = fields_to_dict(chosen)
     del selection["sound_style"]
     if how.dry_run:

@@ -48,6 +48,8 @@ class Hint:
     """Its standard deviation there."""
     channels: str = ""
     """``LAYER:7,12`` that dream a motif that is a class."""
+    dreamed: float | None = None
+    """Spreads over `usual` that dreams mostly show where it is clearest; None: it was not measured."""
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def _render_sound_of_picture(
     assert film.video is not None
     scan = scan_frames(read_frames(film))
     looking = load_motif_network([picture_network], network.card, None)
-    looks = json.loads(look_at_source(film, scan, Selection(), looking, hooks.should_stop))
+    looks = json.loads(look_at_source(film, scan, Selection(), looking, hooks.should_stop, is_dream=True))
     cues = make_cues(looks, looking.card, network.card)
     track = describe_added_track(film.video)
     audio = make_added_sound(film, track, scan, (None, None), recipe.seed, work / "bed.wav")

@@ -12,15 +12,14 @@ import soundfile
 from make import make_times, write_film
 from sklearn.datasets import load_sample_image
 
-from mmdream import Recipe, Schedule, dream_video
+from mmdream import Recipe, Schedule, dream_video, with_added_sound
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.settings.recipe import AudioOptions
 from tests.command import mmdream
 
 CUT, SECONDS, FPS = 2.0, 4, 10
-RECIPE = Recipe(schedule=Schedule(steps=3, seen_to_heard=1.0), sound_manner=AudioOptions(invent=1.0))
+RECIPE = with_added_sound(Recipe(schedule=Schedule(steps=3)))
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +55,17 @@ def test_it_is_as_long_as_the_film_and_as_loud_as_a_programme(silent: Path, tmp_
 
 def test_a_kept_picture_gets_a_sound_too_and_an_excerpt_its_part(silent: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    dream_video(silent, out, RECIPE, add_sound=True, keep_picture=True, start=Fraction(1), end=Fraction(3))
+    excerpt = {"start": Fraction(1), "end": Fraction(3)}
+    dream_video(silent, out, add_sound=True, keep_picture=True, **excerpt)
     film = probe(out)
     assert len(list(read_frames(film))) == 2 * FPS
-    assert read_sound(out, tmp_path).shape[1] == pytest.approx(2 * 48_000, abs=1)
+    sound = read_sound(out, tmp_path)
+    assert sound.shape[1] == pytest.approx(2 * 48_000, abs=1)
+    # The command goes by the same settings as Python.
+    again = tmp_path / "again.mkv"
+    span = "--start", 1, "--end", 3
+    assert mmdream("video", silent, "-o", again, "--add-sound", "--keep-picture", *span).returncode == 0
+    np.testing.assert_array_equal(read_sound(again, tmp_path), sound)
 
 
 def test_a_films_own_sound_cannot_be_kept_where_there_is_none(silent: Path, tmp_path: Path):

@@ -56,12 +56,15 @@ class PictureCues:
     def favour(self, seconds: np.ndarray, matches: np.ndarray, amounts: np.ndarray) -> np.ndarray:
         """How likely each atom is beside what it would be, float [time, atom] 0..1, for amounts [time], 0..1.
 
-        What no motif stands for is as likely as there is nothing else to be heard.
+        A kind is the likelier the clearer it is, and beside the clearest of those that can be heard. What no
+        motif stands for is as likely as there is nothing else to be heard.
         """
         if not len(self.seconds):
             return np.ones((len(seconds), len(matches)))
-        shown = np.minimum(self.clarity[self.at(seconds)].astype(np.float64) / CLEARLY, 1.0)
-        most = shown.max(axis=1, keepdims=True, initial=0.0)
+        clarity = self.clarity[self.at(seconds)].astype(np.float64)
+        clearest = clarity[:, np.unique(matches[matches >= 0])].max(axis=1, keepdims=True, initial=0.0)
+        shown = np.minimum(clarity / CLEARLY, 1.0) * clarity / np.maximum(clearest, 1e-9)
+        most = np.minimum(clearest / CLEARLY, 1.0)
         own = np.where(matches >= 0, shown[:, matches] if shown.shape[1] else 0.0, 1 - most)
         return np.asarray((LEAST_FAVOUR + (1 - LEAST_FAVOUR) * own) ** amounts[:, None])
 

@@ -17,7 +17,7 @@ import soundfile
 from safetensors.numpy import load, save
 from scipy.special import softmax
 
-from mmdream.audio.source import FileSource
+from mmdream.audio.source import AudioSource, FileSource
 from mmdream.core.errors import Interrupted
 from mmdream.core.memory import LruCache
 from mmdream.image.gradient import NO_GAINS, ChannelGains
@@ -34,8 +34,16 @@ WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.25
 """Of sound that is named together, and from one such window to the next."""
 BATCH = 16
 """Windows that are named at once."""
-LEAST_SHARE = 0.6
-"""Probability of a class from which on it is heard at all."""
+SURE = 0.6
+"""Probability of a class from which on it is heard wherever it is."""
+PROBABLE = 0.15, 0.4
+"""Those between which a class comes to be heard that stands out from the whole sound."""
+OUTSTANDING = 0.5, 1.5
+"""By how much its log odds then lie over their median in the sound, from where on and where wholly."""
+QUIET_DB = -30.0, -20.0
+"""Over the sound's loud windows: levels of a window in which nothing is heard for certain, and of one that is
+loud enough. A network names silence, too."""
+LOUD_QUANTILE = 0.95
 FADE_SECONDS = 0.75
 """In which a motif's favour falls to a third, once its sound has ended."""
 FADE = float(np.exp(-HOP_SECONDS / FADE_SECONDS))
@@ -43,12 +51,12 @@ FADE = float(np.exp(-HOP_SECONDS / FADE_SECONDS))
 MAX_FADES = 4.0
 """Times `FADE_SECONDS` after which nothing of a favour is left."""
 PLANNED_SHARE = 0.5
-"""Of a planned grain: it was half heard, and the picture may yet keep it out."""
+"""Of a planned grain where nothing is heard: it was half heard, and the picture may yet keep it out."""
 MAX_PAUSE = 1.0
 """Seconds between two windows that name a class, up to which it is told as one sound."""
 GAIN = 8.0
 """By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1."""
-MAX_KNOWN_GAINS = 8
+MAX_KNOWN_GAINS, MAX_NETWORKS = 8, 8
 STEPS = 20
 """Levels of favour that are told apart."""
 
@@ -81,17 +89,24 @@ class HeardSounds:
     couplings: Couplings = field(default_factory=load_couplings, compare=False, repr=False)
     """Which motifs belong to them."""
     _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN_GAINS), compare=False, repr=False)
+    _matched: LruCache = field(default_factory=lambda: LruCache(MAX_NETWORKS), compare=False, repr=False)
 
     def share_motifs(self, network: Network, seconds: float) -> dict[str, float]:
         """How much each coupled motif of a picture network is favoured at a time, 0..1."""
         sounding, found = self._share_sounds(seconds), dict[str, float]()
-        if not sounding:
-            return found
-        couplings = match_kinds(network.card, load_card(self.net), sounding, self.couplings)
-        for name, motifs in couplings.items():
-            for motif in motifs:
+        couplings = self._match(network) if sounding else {}
+        for name in sounding.keys() & couplings.keys():
+            for motif in couplings[name]:
                 found[motif] = max(sounding[name], found.get(motif, 0.0))
         return found
+
+    def _match(self, network: Network) -> dict[str, tuple[str, ...]]:
+        """The motifs of a picture network that belong to all that sounds."""
+        kinds = (*self.names, *(grain.kind for grain in self.planned))
+        made: dict[str, tuple[str, ...]] = self._matched.get(
+            network, lambda: match_kinds(network.card, load_card(self.net), kinds, self.couplings)
+        )
+        return made
 
     @cached_property
     def _longest_planned(self) -> float:
@@ -104,13 +119,14 @@ class HeardSounds:
         if place >= 0:
             shares = zip(self.names, self.shares[place].tolist(), strict=True)
             found = {name: share for name, share in shares if share > 0}
+        unheard = 1.0 - max(found.values(), default=0.0)
         audible = self._longest_planned + MAX_FADES * FADE_SECONDS
         first = bisect_left(self.planned, seconds - audible, key=lambda grain: grain.seconds)
         last = bisect_right(self.planned, seconds, key=lambda grain: grain.seconds)
         for grain in self.planned[first:last]:
             since = max(0.0, seconds - grain.seconds - grain.length)
             if since < MAX_FADES * FADE_SECONDS:
-                share = PLANNED_SHARE * math.exp(-since / FADE_SECONDS)
+                share = unheard * PLANNED_SHARE * math.exp(-since / FADE_SECONDS)
                 found[grain.kind] = max(share, found.get(grain.kind, 0.0))
         return found
 
@@ -184,7 +200,7 @@ def measure_heard(
     from mmdream.audio.frontend import read_windows  # This brings TensorFlow in.
 
     card, head = network.card, network.class_logits()
-    seconds, logits = list[float](), list[np.ndarray]()
+    seconds, logits, levels = list[float](), list[np.ndarray](), list[float]()
     with tempfile.TemporaryDirectory(prefix="mmdream-") as folder:
         wave = Path(folder) / "sound.wav"
         made = extract_audio(film, track, wave, *span)
@@ -196,16 +212,41 @@ def measure_heard(
                     if is_stopped():
                         raise Interrupted
                     seconds += [float(made.start) + begin + WINDOW_SECONDS for begin, _ in several]
+                    levels += [measure_level(source, begin) for begin, _ in several]
                     logits.append(np.asarray(head(np.concatenate([w for _, w in several])), np.float32))
     shares = np.zeros((0, len(card.primary_names())), np.float32)
     if logits:
-        shares = hold_shares(softmax(np.concatenate(logits), axis=1))
+        sure = measure_sureness(softmax(np.concatenate(logits), axis=1))
+        low, high = np.quantile(levels, LOUD_QUANTILE) + np.array(QUIET_DB)
+        audible = np.clip((np.array(levels) - low) / (high - low), 0, 1)
+        shares = hold_shares((sure * audible[:, None]).astype(np.float32))
     return HeardSounds(card.name, card.primary_names(), np.array(seconds, np.float64), shares)
 
 
-def hold_shares(probabilities: np.ndarray) -> np.ndarray:
-    """How surely each class is heard, from probabilities [moment, class]: what has ended dies away."""
-    sure = np.maximum(probabilities - LEAST_SHARE, 0) / (1 - LEAST_SHARE)
+def measure_level(source: AudioSource, seconds: float) -> float:
+    """RMS of a window of a sound, dB of full scale; very low for silence."""
+    first = round(seconds * source.rate)
+    samples = source.read(first, min(first + round(WINDOW_SECONDS * source.rate), source.n_samples))
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
+
+
+def measure_sureness(probabilities: np.ndarray) -> np.ndarray:
+    """How surely each class is heard, 0..1, from probabilities, all [moment, class].
+
+    A network is sure of little that sounds under something else, so what stands out counts as well: music
+    that is a little like a helicopter throughout has no helicopter, and a bark over it is a bark.
+    """
+    held = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    odds = np.log(held / (1 - held))
+    probable, outstanding = (
+        np.clip((each - low) / (high - low), 0.0, 1.0)
+        for each, (low, high) in ((held, PROBABLE), (odds - np.median(odds, axis=0), OUTSTANDING))
+    )
+    return np.maximum((probabilities - SURE) / (1 - SURE), probable * outstanding).astype(np.float32)
+
+
+def hold_shares(sure: np.ndarray) -> np.ndarray:
+    """How surely each class is heard or was a moment ago, [moment, class]: what has ended dies away."""
     held = np.zeros_like(sure, np.float32)
     for place, row in enumerate(sure):
         held[place] = row if not place else np.maximum(row, np.float32(FADE) * held[place - 1])

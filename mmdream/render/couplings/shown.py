@@ -24,6 +24,9 @@ from mmdream.settings.report import ShownMotif
 
 LOOKS_PER_SECOND = 2
 """And one at the first frame of each shot."""
+DREAM_RISE, LEAST_IN_DREAMS = 0.25, 1.0
+"""Spreads over what dreams mostly show (`Hint.dreamed`) from which on a dream shows a motif, and at least:
+some motifs are a little in every dream, and others, favoured as they may be, never as clear as those."""
 WINDOW_STEP = 1.0
 """Of a window's side, from one to the next: twice that of the hints, and two fifths of their time."""
 CLEAR_PLACES = 0.25
@@ -34,7 +37,8 @@ MAX_PAUSE = 1.0
 """Seconds between two looks that show a motif, up to which it is told as one: what moves flickers."""
 
 Look = tuple[float, dict[str, list[float]]]
-"""Seconds of the source; clarity in spreads over what hints, side -1..1 and size 0..1 of each motif shown."""
+"""Seconds of the source; of each motif shown its clarity, spreads over where it begins to be shown, its side,
+-1..1, and its size, 0..1."""
 
 
 def load_motif_network(networks: Sequence[Network], sound: NetworkCard, table: Couplings | None) -> Network:
@@ -50,16 +54,21 @@ def choose_looks(scan: Scan, start: Fraction) -> frozenset[int]:
     return frozenset(firsts | {place for place in range(1, len(slots)) if slots[place] != slots[place - 1]})
 
 
-def look_at_picture(network: Network, seconds: float, rgb: np.ndarray) -> Look:
-    """The motifs that an image, float32 [H, W, 3], shows clearly."""
+def find_thresholds(card: NetworkCard, is_dream: bool) -> np.ndarray:
+    """Spreads over the usual from which on a picture, or a dream, shows each motif, float32 [motif]."""
+    usual = [card.hints[name].dreamed if is_dream else None for name in hinted_terms(card)]
+    least = [MIN_HINT if own is None else max(own + DREAM_RISE, LEAST_IN_DREAMS) for own in usual]
+    return np.array(least, np.float32)
+
+
+def look_at_picture(network: Network, seconds: float, rgb: np.ndarray, is_dream: bool = True) -> Look:
+    """The motifs that an image, float32 [H, W, 3], shows clearly: more than pictures do, or than dreams."""
     departures = measure_departures(network, shrink_look(rgb), WINDOW_STEP)
     if not np.isfinite(departures).all():
         return seconds, {}
-    rows, columns, motifs = departures.shape
-    clear_places = max(1, round(CLEAR_PLACES * rows * columns))
-    clearest = np.sort(departures.reshape(-1, motifs), axis=0)[-clear_places:]
-    clarity = clearest.mean(axis=0) - MIN_HINT
-    covered = np.clip((departures - MIN_HINT) / (MAX_HINT - MIN_HINT), 0, 1)
+    columns, least = departures.shape[1], find_thresholds(network.card, is_dream)
+    clarity = mean_of_clearest(departures) - least
+    covered = np.clip((departures - least) / (MAX_HINT - MIN_HINT), 0, 1)
     across = np.linspace(-1, 1, columns) if columns > 1 else np.zeros(1)
     names, found = list(hinted_terms(network.card)), {}
     for place in np.argsort(-clarity, kind="stable")[:MAX_SHOWN]:
@@ -71,8 +80,20 @@ def look_at_picture(network: Network, seconds: float, rgb: np.ndarray) -> Look:
     return seconds, found
 
 
+def mean_of_clearest(departures: np.ndarray) -> np.ndarray:
+    """Of departures, float32 [row, column, motif], their mean where each motif is clearest, [motif]."""
+    places = departures.reshape(-1, departures.shape[2])
+    clear_places = max(1, round(CLEAR_PLACES * len(places)))
+    return np.asarray(np.sort(places, axis=0)[-clear_places:].mean(axis=0))
+
+
 def look_at_source(
-    film: MediaFile, scan: Scan, order: Selection, network: Network, is_stopped: Callable[[], bool]
+    film: MediaFile,
+    scan: Scan,
+    order: Selection,
+    network: Network,
+    is_stopped: Callable[[], bool],
+    is_dream: bool = False,
 ) -> bytes:
     """The looks at a film's own picture, as JSON; `Interrupted` is raised when `is_stopped` says so."""
     chosen, looks = choose_looks(scan, film.start), []
@@ -81,7 +102,7 @@ def look_at_source(
             if is_stopped():
                 raise Interrupted
             if number in chosen:
-                looks.append(look_at_picture(network, float(frame.seconds), frame.rgb))
+                looks.append(look_at_picture(network, float(frame.seconds), frame.rgb, is_dream))
     return json.dumps(looks).encode()
 
 

@@ -29,6 +29,7 @@ from mmdream.render.couplings.heard import (
     PlannedGrain,
     hold_shares,
     measure_heard,
+    measure_sureness,
     unpack_heard,
 )
 from mmdream.render.couplings.planned import choose_planned_grains
@@ -85,10 +86,20 @@ def test_a_bark_is_told_while_it_lasts_and_not_while_it_dies_away(heard: HeardSo
 
 
 def test_what_has_ended_dies_away():
-    held = hold_shares(np.array([[0.2], [1.0], [0.1], [0.1]], np.float32))[:, 0]
+    held = hold_shares(measure_sureness(np.array([[0.2], [1.0], [0.1], [0.1]], np.float32)))[:, 0]
     assert held[0] == 0
     assert held[1] == pytest.approx(1)
     assert held[1] > held[2] > held[3] > 0
+
+
+def test_what_stands_out_is_heard_and_what_is_there_throughout_is_not():
+    throughout, event, faint = np.full(8, 0.4), np.full(8, 0.05), np.full(8, 0.01)
+    event[3:5], faint[3:5] = 0.35, 0.1
+    sure = measure_sureness(np.stack([throughout, event, faint, np.full(8, 0.9)], axis=1))
+    assert (sure[:, [0, 2]] == 0).all()
+    assert np.flatnonzero(sure[:, 1]).tolist() == [3, 4]
+    assert sure[3, 1] > 0.7
+    assert (sure[:, 3] > 0.7).all()
 
 
 def test_every_coupled_motif_and_sound_exists():
