@@ -145,14 +145,14 @@ def try_stream(film: Path, folder: Path, kind: str) -> dict[str, object]:
     port, got = free_port(), folder / f"{kind}.mkv"
     address = {
         "rtsp": f"rtsp://127.0.0.1:{port}/dream",
-        "udp": f"udp://127.0.0.1:{port}?timeout=40000000",  # The session needs some seconds before its first packet.
+        "udp": f"udp://127.0.0.1:{port}?timeout=15000000",  # A session takes seconds to begin.
     }[kind]
     reader = read(address, kind, got, 90)
     session = play(str(film), "--to", address.partition("?")[0], "--seconds", "60")
     found = outcome(session)
     time.sleep(2)
     reader.send_signal(signal.SIGINT)
-    reader.wait(20)
+    reader.wait(30)
     with av.open(str(got)) as container:
         stamps = [frame.time or 0.0 for frame in container.decode(video=0)]
     gaps = [after - before for before, after in itertools.pairwise(stamps)]

@@ -165,8 +165,6 @@ class PictureDreamer:
 
     def prepare(self, settings: FrameSettings) -> None:
         """Trace what settings ask for, so that no frame waits for it."""
-        if self._choose_dreamer(settings) is not None:
-            return
         curve = MotifCurve(((0.0, tuple(name for name, _ in settings.motifs)),)) if settings.motifs else None
         schedule = self._recipe.schedule.with_settings(motif=curve, depth=settings.depth)
         recipe = replace(self._recipe, schedule=schedule)
@@ -269,7 +267,7 @@ class PictureDreamer:
                     self._recipe,
                     self._network,
                     dreamer=dreamer,
-                    climbs=False,
+                    climbs_first=False,
                     steps_per_pass=STEPS_PER_PASS,
                     tiring_scale=TIRING_SCALE,
                 )

@@ -111,7 +111,8 @@ class SampleStore:
             schedule = replace(schedule, habituation=float(rng.uniform(0.2, 1)))
         by_ascent = rng.random() >= own_share
         recorder = RecordingPass(
-            replace(recipe, schedule=schedule), self._network, dreamer=self._dreamer, climbs=False,
+            replace(recipe, schedule=schedule), self._network, dreamer=self._dreamer,
+            climbs_first=False, climbs_on=False,
             by_ascent=by_ascent, begins_by_ascent=by_ascent or rng.random() < BEGUN_SHARE,
         )  # fmt: skip
         return recorder, dream_clip(recorder, draw_clip(self._files, rng), int(rng.integers(1 << 20)))

@@ -34,13 +34,16 @@ long as the dreaming itself, and what has been shown lately is plain on a quarte
 class FeedforwardPass(DreamPass):
     """A dream that a dreamer goes on with, in few passes: it was taught what the ascent would add.
 
-    Where it `climbs`, a frame in full, where a dream begins, takes all its steps along the gradient, and for
-    each pass of the dreamer two carried frames take one long step along it: a dreamer that is left to itself
-    comes back to a few shapes and colours.
+    A frame in full, where a dream begins, takes all its steps along the gradient, and for each pass of the
+    dreamer two carried frames take one long step along it: a dreamer that is left to itself comes back to a
+    few shapes and colours.
     """
 
     dreamer: Dreamer = field(kw_only=True)
-    climbs: bool = field(default=True, kw_only=True)
+    climbs_first: bool = field(default=True, kw_only=True)
+    """Frames in full take all their steps along the gradient; else passes of the dreamer."""
+    climbs_on: bool = field(default=True, kw_only=True)
+    """Carried frames take turns with the gradient."""
     steps_per_pass: int = field(default=STEPS_PER_PASS, kw_only=True)
     """Of an ascent, that one pass of the dreamer takes the place of."""
     tiring_scale: float = TIRING_SCALE
@@ -48,7 +51,7 @@ class FeedforwardPass(DreamPass):
     @property
     def carried(self) -> CarriedFrames:
         """The card's; a pass stands for more steps than a frame takes."""
-        return replace(super().carried, every=CLIMBING_FRAMES if self.climbs else FRAMES_PER_PASS)
+        return replace(super().carried, every=CLIMBING_FRAMES if self.climbs_on else FRAMES_PER_PASS)
 
     @classmethod
     def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
@@ -58,10 +61,10 @@ class FeedforwardPass(DreamPass):
         return cls(recipe, network, watch, dreamer=load_dreamer(card, network))
 
     def ascend(self, asked: AscentRequest) -> np.ndarray:
-        """See `dream_in_passes`, or where it climbs `octaves.dream_octaves`."""
-        if self.climbs and asked.step_scale is None:
+        """See `dream_in_passes`, or along the gradient `octaves.dream_octaves`."""
+        if asked.step_scale is None and self.climbs_first:
             return super().ascend(asked)
-        if self.climbs and asked.turn % DREAMER_TURNS != 1:
+        if asked.step_scale is not None and self.climbs_on and asked.turn % DREAMER_TURNS != 1:
             return self._take_long_step(asked)
         return self.dream_in_passes(asked)
 
