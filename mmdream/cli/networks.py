@@ -17,6 +17,7 @@ from mmdream.settings.recipe import Recipe
 from mmdream.settings.training import DreamerSettings, GeneratorSettings, TrainingSettings
 
 if TYPE_CHECKING:
+    from mmdream.networks.card import NetworkCard
     from mmdream.networks.generator_card import GeneratorCard
 
 NET = "NAME|FILE.keras"
@@ -149,11 +150,7 @@ def _describe(name: str) -> Iterator[str]:
     if called := about.primary_names():
         yield f"classes: {', '.join(called)}"
     yield f"weights: {describe_weights(about.weights)}"
-    yield f"licence: {about.licence}"
-    yield f"source:  {about.source}"
-    yield f"credits: {about.credits}"
-    for fact, value in about.facts.items():
-        yield f"{fact.replace('_', ' ')}: {value}"
+    yield from _describe_origin(about)
 
 
 def _describe_generator(card: GeneratorCard) -> Iterator[str]:
@@ -162,6 +159,11 @@ def _describe_generator(card: GeneratorCard) -> Iterator[str]:
     yield f"classes: {', '.join(card.classes)}"
     yield f"pictures: {card.side} px"
     yield f"weights: {card.weights}"
+    yield from _describe_origin(card)
+
+
+def _describe_origin(card: NetworkCard | GeneratorCard) -> Iterator[str]:
+    """Where a network comes from, and what may be done with it."""
     yield f"licence: {card.licence}"
     yield f"source:  {card.source}"
     yield f"credits: {card.credits}"

@@ -226,23 +226,22 @@ class LiveSession:
     def _listen(self) -> None:
         assert self._sound is not None
         assert self._settings.microphone is not None
-        self._sound.listen(
-            self._settings.microphone, self._begin, lambda: self._ended.is_set() or self._stopped.is_set()
-        )
-
-    def _begin(self) -> float:
-        """Wall time of the session's second 0; a source that was held up moves it."""
         assert self._anchor is not None
-        return self._anchor
+        anchor = self._anchor
+        self._sound.listen(
+            self._settings.microphone, lambda: anchor + self._source.held_up,
+            lambda: self._ended.is_set() or self._stopped.is_set(),
+        )  # fmt: skip
 
     def _feed(self) -> None:
         """Read the source: frames at the rate that is held, all of the sound."""
         due = -1e9
         try:
             for item in self._source:
-                is_first, self._anchor = self._anchor is None, item.arrived - item.seconds
-                if is_first and self._settings.microphone is not None:
-                    threading.Thread(target=self._guard(self._listen), daemon=True).start()
+                if self._anchor is None:
+                    self._anchor = item.arrived - item.seconds
+                    if self._settings.microphone is not None:
+                        threading.Thread(target=self._guard(self._listen), daemon=True).start()
                 self._last_arrival = time.monotonic()
                 if isinstance(item, Sound):
                     if self._sound is not None and self._settings.microphone is None:
