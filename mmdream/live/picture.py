@@ -260,8 +260,9 @@ class PictureDreamer:
         if work.scan.kind != "cut" and work.quality.engine == "ascent":
             dreamer = None
         if id(dreamer) not in self._renderers:
+            tiring = {"tiring_scale": TIRING_SCALE, "first_tiring_scale": TIRING_SCALE}
             self._renderers[id(dreamer)] = (
-                DreamPass(self._recipe, self._network, tiring_scale=TIRING_SCALE)
+                DreamPass(self._recipe, self._network, **tiring)
                 if dreamer is None
                 else FeedforwardPass(
                     self._recipe,
@@ -269,7 +270,7 @@ class PictureDreamer:
                     dreamer=dreamer,
                     climbs_first=False,
                     steps_per_pass=STEPS_PER_PASS,
-                    tiring_scale=TIRING_SCALE,
+                    **tiring,
                 )
             )
         bound = BoundPass(self._renderers[id(dreamer)], Span())

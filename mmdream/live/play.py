@@ -150,7 +150,7 @@ def trace_all(
     grey += np.random.default_rng(0).normal(0, 0.1, grey.shape).astype(np.float32)
     grey = np.clip(grey, 0, 1)
     settings = recipe.schedule.at(0.0)
-    DreamPass(recipe, network).tiring_energies(settings, grey)
+    DreamPass(recipe, network).tiring_energies(settings, grey, is_carried=True)
     for each in dreamers:
         renderer = FeedforwardPass(recipe, network, dreamer=each.dreamer)
         counts = network.channel_counts()

@@ -258,14 +258,15 @@ class FramePipeline:
             on_step = _limit_to_mask(on_step, context, own.mask)
         detail = np.zeros_like(context.small)
         fatigue: Fatigue = {}
-        source = renderer.tiring_energies(own.settings, context.small)
+        source = renderer.tiring_energies(own.settings, context.small, is_carried=False)
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
             asked = AscentRequest(
                 context.small, detail, [octave], own.settings, context.seconds,
                 fatigue=fatigue, hinted=own.hinted, on_step=on_step,
             )  # fmt: skip
             detail = detail + renderer.ascend(asked)
-            dream = renderer.tiring_energies(own.settings, np.clip(context.small + detail, 0, 1))
+            image = np.clip(context.small + detail, 0, 1)
+            dream = renderer.tiring_energies(own.settings, image, is_carried=False)
             fatigue = habituate(fatigue, source, dream, OCTAVE_SHARE)
             if on_octave is not None:
                 on_octave()
@@ -306,7 +307,7 @@ class FramePipeline:
             return state
         share = elapsed_share(float(context.seconds - state.habituated_at))
         images = context.small, np.clip(context.small + state.detail, 0, 1)
-        source, dream = (renderer.tiring_energies(settings, image) for image in images)
+        source, dream = (renderer.tiring_energies(settings, image, is_carried=True) for image in images)
         fatigue = warp_fatigue(state.fatigue, motion, HABITUATION_FRAMES)
         fatigue = habituate(fatigue, source, dream, share)
         return replace(state, fatigue=fatigue, habituated_at=context.seconds)

@@ -43,7 +43,9 @@ class DreamPass(PassRenderer):
     step_factor: float = 1.0
     """Of a step, over the card's."""
     tiring_scale: float = 1.0
-    """Of an image's sides, at which it is looked at for what tires."""
+    """Of an image's sides, at which a carried dream is looked at for what tires."""
+    first_tiring_scale: float = 1.0
+    """Likewise a frame in full."""
     _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN))
 
     @classmethod
@@ -71,13 +73,16 @@ class DreamPass(PassRenderer):
             options=self.recipe.manner, on_step=asked.on_step,
         )  # fmt: skip
 
-    def tiring_energies(self, settings: FrameSettings, image: np.ndarray) -> dict[str, np.ndarray]:
+    def tiring_energies(
+        self, settings: FrameSettings, image: np.ndarray, is_carried: bool
+    ) -> dict[str, np.ndarray]:
         """Mean square of each channel at places, float32 [row, column, c], of the layers that tire."""
         layers = _tiring_layers(settings, self._ascent(settings)[0])
         if not layers:
             return {}
         height, width = image.shape[:2]
-        size = max(1, round(height * self.tiring_scale)), max(1, round(width * self.tiring_scale))
+        scale = self.tiring_scale if is_carried else self.first_tiring_scale
+        size = max(1, round(height * scale)), max(1, round(width * scale))
         return measure_channel_energies(
             self.network, layers, octaves.resize(image, size), count_places((height, width))
         )

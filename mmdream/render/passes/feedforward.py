@@ -26,8 +26,9 @@ from mmdream.settings.recipe import Recipe
 DREAMER_TURNS = 3
 """One carried frame in so many of those that take steps is the dreamer's, where it climbs besides."""
 TIRING_SCALE = 0.5
-"""Of an image's sides, at which it is looked at for what tires: at all of them that takes the network half as
-long as the dreaming itself, and what has been shown lately is plain on a quarter of the pixels."""
+"""Of an image's sides, at which a carried dream is looked at for what tires: at all of them that takes the
+network half as long as the dreaming itself, and what was shown lately is plain on a quarter of the pixels. A
+shot's first frame is looked at in full: its strength is what the shot is held at, and grew by a seventh."""
 
 
 @dataclass(frozen=True)

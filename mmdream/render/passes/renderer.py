@@ -105,8 +105,13 @@ class PassRenderer(ABC):
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """What an ascent adds to the detail: float32, of the size of `step_scale`, or of the source."""
 
-    def tiring_energies(self, settings: FrameSettings, image: np.ndarray) -> dict[str, np.ndarray]:
-        """What `habituate` compares of an image, float32 [H, W, 3]; empty where nothing tires."""
+    def tiring_energies(
+        self, settings: FrameSettings, image: np.ndarray, is_carried: bool
+    ) -> dict[str, np.ndarray]:
+        """What `habituate` compares of an image, float32 [H, W, 3]; empty where nothing tires.
+
+        `is_carried`: of a carried frame, and not of one that a dream begins with.
+        """
         return {}
 
     @abstractmethod
