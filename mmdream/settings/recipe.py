@@ -29,6 +29,7 @@ from mmdream.settings.schedule import (
     DEFAULT_FACTORS,
     IMAGE_FEATURES,
     IMAGE_SETTINGS,
+    WALK_FACTORS,
     Drive,
     Schedule,
     parse_drive,
@@ -231,6 +232,9 @@ class Recipe:
 
     def _check_drives(self) -> None:
         """What is driven must be there: motifs, and what the picture alone has."""
+        for drive in (*self.drives, *self.sound_drives):
+            if drive.setting in WALK_FACTORS:
+                raise UserError(f"drive {drive}: only a walk has a {drive.setting}; see --drive-walk")
         for drive in self.sound_drives:
             if drive.setting in IMAGE_SETTINGS:
                 raise UserError(
