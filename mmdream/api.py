@@ -146,9 +146,9 @@ def walk_video(
     from mmdream.jobs.outputs import is_delivered
     from mmdream.jobs.store import is_job_folder, job_folder
     from mmdream.media.formats import VIDEO_SUFFIXES
-    from mmdream.render.walk.film import WALK_ENDING, describe_walk, write_walk_film
+    from mmdream.render.generated.walk_film import WALK_ENDING, describe_walk, write_walk_film
 
-    path, recipe = Path(song), recipe or Recipe()
+    path, recipe = Path(song), replace(recipe or Recipe(), loop=walk.loop)
     out = path.with_name(f"{path.stem}.walk.mp4") if output is None else Path(output)
     folder = job_folder(out) if job_dir is None and out.name else Path(job_dir or "")
     check_output_file(path, out, "", VIDEO_SUFFIXES, overwrite or is_delivered(out, folder))

@@ -32,7 +32,7 @@ from mmdream.settings.walk import WalkSettings
 @takes(
     options(WalkSettings),
     pick(options(ScheduleOptions), "preset schedule together"),
-    without(list_recipe_options(), "size"),
+    without(list_recipe_options(), "size loop"),
     options(PassOptions),
     options(Mask),
     options(ExtraOutputs),

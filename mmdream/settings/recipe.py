@@ -164,6 +164,9 @@ class Recipe:
         media=FILM,
         unit="s",
     )
+    loop: bool = setting(
+        False, "The film's last frame leads to its first: let the dream's too.", FLOW, media=FILM
+    )
     engine: Literal["ascent", "feedforward"] = setting(
         "ascent",
         "Climb step by step, or let a dreamer, a network that was taught to, do it in one pass: quicker.",

@@ -28,8 +28,8 @@ from mmdream.media.formats import run_ffmpeg
 from mmdream.media.probe import AudioTrack, MediaFile, probe, read_tags
 from mmdream.media.video_writer import VideoWriter, describe_new_video
 from mmdream.networks.generator_card import GeneratorCard, find_generator
+from mmdream.render.generated.walk_path import WalkPath, plan_path
 from mmdream.render.start import enlarge_picture
-from mmdream.render.walk.path import WalkPath, plan_path
 from mmdream.settings.definition import to_dict
 from mmdream.settings.walk import WalkSettings
 
