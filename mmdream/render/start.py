@@ -66,10 +66,11 @@ def parse_start(text: str, terms: tuple[Term, ...], climbed: bool = False) -> Ge
     return GeneratedPicture(card, tuple(shares.items()), climbed=climbed)
 
 
-def drop_unseen_targets(recipe: Recipe, sink: EventSink) -> Recipe:
-    """A recipe less the classes that its network does not know: the picture shows them already."""
+def drop_unseen_targets(recipe: Recipe, source: GeneratedPicture, sink: EventSink) -> Recipe:
+    """A recipe less the classes that its network does not know, but the generator: the picture shows them."""
     card = load_card(recipe.net, "picture")
-    unseen = [t for t in recipe.wishes.terms if t.kind == "target" and not card.has_class(t.name)]
+    targets = [term for term in recipe.wishes.terms if term.kind == "target"]
+    unseen = [t for t in targets if not card.has_class(t.name) and source.generator.makes(t.name)]
     for term in unseen:
         sink.say(f"{card.name} knows no {term.name}: the picture is one, and is dreamed without")
     kept = tuple(term for term in recipe.wishes.terms if term not in unseen)

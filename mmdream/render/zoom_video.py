@@ -85,7 +85,7 @@ def render_zoom_video(
     file_source = source if isinstance(source, Path) else None
     out = check_output_file(file_source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
     if isinstance(source, GeneratedPicture):
-        recipe = drop_unseen_targets(recipe, sink)
+        recipe = drop_unseen_targets(recipe, source, sink)
     start = _crop_to_size(read_start_image(source, recipe), recipe.size)
     locate_image_network(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.

@@ -55,9 +55,9 @@ class WalkSettings:
     """((seconds, number), ...): latents that are reached at a time, in place of those that come by speed."""
 
     def __post_init__(self) -> None:
-        resolve_size(self.size, 0, 0)
         if "x" not in self.size.lower():
             raise UserError(f"size is {self.size!r}; a walk has none of its own: write WIDTHxHEIGHT")
+        resolve_size(self.size, 0, 0)
         for drive in self.drives:
             if drive.setting not in WALK_FACTORS:
                 raise UserError(f"drive {drive}: a walk has {' and '.join(WALK_FACTORS)}; see --drive")
