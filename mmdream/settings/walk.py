@@ -41,7 +41,7 @@ class WalkSettings:
     )
     speed: float = setting(0.3, "Latents that are passed in a second.", WALK, "V", 0, 5)
     turn: float = setting(
-        0.35, "0..1: how far the way leans aside, 1 a right angle; by default where the song is high.", WALK,
+        0.25, "0..1: how far the way leans aside, 1 a right angle; by default where the song is high.", WALK,
         "T", 0, 1,
     )  # fmt: skip
     drives: tuple[Drive, ...] = setting(DEFAULT_DRIVES, group=WALK, forms=(DRIVE_FORM,))

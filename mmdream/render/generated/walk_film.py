@@ -28,7 +28,7 @@ from mmdream.media.formats import run_ffmpeg
 from mmdream.media.probe import AudioTrack, MediaFile, probe, read_tags
 from mmdream.media.video_writer import VideoWriter, describe_new_video
 from mmdream.networks.generator_card import GeneratorCard, find_generator
-from mmdream.render.generated.walk_path import WalkPath, plan_path
+from mmdream.render.generated.walk_path import plan_path
 from mmdream.render.start import enlarge_picture
 from mmdream.settings.definition import to_dict
 from mmdream.settings.walk import WalkSettings
@@ -106,25 +106,23 @@ def write_walk_film(walk: Walk, path: Path, overwrite: bool, sink: EventSink) ->
     return True
 
 
-def make_path(walk: Walk, frames: int, features: dict[str, FeatureCurve]) -> WalkPath:
-    """The way of so many frames, through the pictures that `mmdream image --count` numbers from 1 on."""
-    from mmdream.networks.generator import draw_latent  # TensorFlow.
+def _make_frames(
+    walk: Walk, frames: int, features: dict[str, FeatureCurve]
+) -> Generator[np.ndarray, None, None]:
+    """The frames, float32 [H, W, 3], 0..1, through the pictures that `mmdream image --count` numbers."""
+    from mmdream.networks.generator import draw_latent, load_generator  # TensorFlow.
+
+    generator = load_generator(walk.generator)
 
     def draw(place: str | int) -> np.ndarray:
         if isinstance(place, str):
             return draw_latent(walk.seed, "walk", place)
         return draw_latent(walk.seed, "picture", place - 1)
 
-    return plan_path(walk.settings, walk.generator.classes, frames, features, draw)
+    def measure_change(latents: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        return np.abs(np.diff(generator.make_pictures(latents, classes), axis=0)).mean((1, 2, 3))
 
-
-def _make_frames(
-    walk: Walk, frames: int, features: dict[str, FeatureCurve]
-) -> Generator[np.ndarray, None, None]:
-    """The frames, float32 [H, W, 3], 0..1."""
-    from mmdream.networks.generator import load_generator
-
-    generator, path = load_generator(walk.generator), make_path(walk, frames, features)
+    path = plan_path(walk.settings, walk.generator.classes, frames, features, draw, measure_change)
     width, height = walk.settings.frame_size
     for first in range(0, frames, BATCH):
         there = slice(first, first + BATCH)

@@ -15,8 +15,16 @@ MIN_SPEED = 1e-3
 """Latents a second: so slow it still is where nothing sounds, and times have an order."""
 TURN_BACK_SECONDS = 1.0
 """In which a loop's lean goes back to that of its beginning."""
+POINTS = 24
+"""Of the way, for each latent that is passed, at which its pictures are compared."""
+LEAST_CHANGE = 0.02
+"""Of the usual change between two points: even where nothing changes, time passes."""
 DrawLatent = Callable[[str | int], np.ndarray]
 """A place, or a number from 1 on -> float [k], normal numbers."""
+
+
+MeasureChange = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Latents, float32 [n, k], and shares of classes, [n, class] -> change from picture to picture, [n - 1]."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class Waypoints:
     """float64 [n], distances from the beginning, rising."""
     values: np.ndarray
     """float64 [n, k]."""
+    keyed: bool = False
+    """Whether each mark is to be passed at a time of its own."""
 
     def between(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The waypoint before each distance, the one behind, both [frame, k], and the share of that, [frame].
@@ -55,11 +65,14 @@ def plan_path(
     frames: int,
     features: Mapping[str, FeatureCurve],
     draw_latent: DrawLatent,
+    measure_change: MeasureChange,
 ) -> WalkPath:
     """The way of so many frames.
 
     Speed is integrated to a distance. Latents lie one apart on the way; those with a key where the walk is at
-    the key's time, so that the song decides how the time between two keys is spent. The lean is added last.
+    the key's time, so that the song decides how the time between two keys is spent. Of some stretches a
+    generator makes much more change than of others: distances are moved so that the pictures change evenly,
+    and what is heard in the song is seen. The lean is added last.
 
     Args:
         settings: of the walk; its classes are among `classes`.
@@ -67,6 +80,7 @@ def plan_path(
         frames: their number, 1 or more.
         features: of the song, those that the drives follow.
         draw_latent: for the place ("aside") of the direction that the way leans to, and of each latent.
+        measure_change: of the generator's pictures.
     """
     times = np.arange(frames + 1) / float(settings.rate)
     speed = np.maximum(drive_setting("speed", settings.speed, settings.drives, features, times), MIN_SPEED)
@@ -75,17 +89,44 @@ def plan_path(
         whole = max(2, round(distances[-1]))
         distances *= whole / distances[-1]
     latents = _latent_waypoints(settings, times, distances, draw_latent)
+    mixtures = _class_waypoints(settings, classes, times, distances)
+
+    def at(places: np.ndarray) -> WalkPath:
+        before, behind, share = mixtures.between(places)
+        if not settings.class_keys:
+            # The mixture of two classes is the least like either: it is passed quickly.
+            share = share * share * (3 - 2 * share)
+        return _to_path(_slerp(*latents.between(places)), before + share[:, None] * (behind - before))
+
+    keyed = [each.marks for each in (latents, mixtures) if each.keyed]
+    anchors = np.clip(np.concatenate([[0.0, distances[-1]], *keyed]), 0, distances[-1])
+    points = np.unique(
+        np.concatenate([anchors, np.linspace(0, distances[-1], round(POINTS * distances[-1]) + 2)])
+    )
+    there = at(points)
+    passed = _pace_evenly(points, measure_change(there.latents, there.classes), np.unique(anchors))
+    path = at(np.interp(distances[:-1], passed, points))
     lean = np.pi / 2 * drive_setting("turn", settings.turn, settings.drives, features, times[:-1])
     if settings.loop:
         back = np.clip((times[:-1] - times[-1]) / TURN_BACK_SECONDS + 1, 0, 1)
         lean = lean + back * (lean[0] - lean)
-    way = _lean_aside(_slerp(*latents.between(distances[:-1])), to_directions(draw_latent("aside")), lean)
-    before, behind, share = _class_waypoints(settings, classes, times, distances).between(distances[:-1])
-    if not settings.class_keys:
-        # The mixture of two classes is the least like either: it is passed quickly.
-        share = share * share * (3 - 2 * share)
-    shares = before + share[:, None] * (behind - before)
-    return WalkPath((way * np.sqrt(way.shape[1])).astype(np.float32), shares.astype(np.float32))
+    aside = to_directions(draw_latent("aside"))
+    return _to_path(_lean_aside(to_directions(path.latents), aside, lean), path.classes)
+
+
+def _to_path(directions: np.ndarray, classes: np.ndarray) -> WalkPath:
+    """A path of directions, [n, k], as long as latents are."""
+    length = np.sqrt(directions.shape[1])
+    return WalkPath((directions * length).astype(np.float32), classes.astype(np.float32))
+
+
+def _pace_evenly(points: np.ndarray, change: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """The distances at which points are to be passed so that change is even; anchors are passed at their own.
+
+    Points, [n], rise, and anchors are among them; `change` from each to the next is [n - 1].
+    """
+    total = np.concatenate(([0.0], np.cumsum(change + LEAST_CHANGE * max(change.mean(), 1e-9))))
+    return np.interp(total, np.interp(anchors, points, total), anchors)
 
 
 def drive_setting(
@@ -144,7 +185,7 @@ def _keyed_waypoints(
     marks = np.array([np.interp(when, times, distances) for when, _ in inside])
     # What lies before or behind the song keeps its distance in time.
     marks += step * np.array([min(when, 0.0) + max(when - times[-1], 0.0) for when, _ in inside])
-    return Waypoints(marks, np.stack([value for _, value in inside]))
+    return Waypoints(marks, np.stack([value for _, value in inside]), keyed=True)
 
 
 def to_directions(latents: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from mmdream.analysis.features import FeatureCurve
 from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
-from mmdream.render.generated.walk_path import WalkPath, plan_path
+from mmdream.render.generated.walk_path import MeasureChange, WalkPath, plan_path
 from mmdream.settings.schedule import parse_drive
 from mmdream.settings.walk import WalkSettings
 
@@ -23,8 +23,13 @@ def draw(place: str | int) -> np.ndarray:
     return rng_for(0, place).standard_normal(64)
 
 
-def plan(**settings: object) -> WalkPath:
-    return plan_path(WalkSettings("small", **settings), CLASSES, FRAMES, SONG, draw)
+def measure_angles(latents: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    unit = latents / np.linalg.norm(latents, axis=1, keepdims=True)
+    return np.arccos(np.clip((unit[1:] * unit[:-1]).sum(1), -1, 1))
+
+
+def plan(measure_change: MeasureChange = measure_angles, **settings: object) -> WalkPath:
+    return plan_path(WalkSettings("small", **settings), CLASSES, FRAMES, SONG, draw, measure_change)
 
 
 def angles(path: WalkPath, *pairs: tuple[int, int]) -> np.ndarray:
@@ -55,7 +60,7 @@ def test_classes_come_one_after_the_other_in_the_order_asked_for():
     first, middle, last = (path.classes[frame] for frame in (0, round(2.5 * 25), 124))
     np.testing.assert_allclose(first, [0, 0, 1])
     np.testing.assert_allclose(middle, [1, 0, 0], atol=1e-3)
-    np.testing.assert_allclose(last, [0, 0, 1], atol=1e-2)
+    np.testing.assert_allclose(last, [0, 0, 1], atol=0.03)
 
 
 def test_a_high_song_leans_aside_and_a_drive_of_ones_own_replaces_it():
@@ -66,6 +71,19 @@ def test_a_high_song_leans_aside_and_a_drive_of_ones_own_replaces_it():
     leaning, straight = lean(), lean(drives=(parse_drive("turn=pitch:0-0"),))
     assert np.abs(leaning[:90] - straight[:90]).max() < 0.05
     assert (leaning - straight)[-50:].min() > 3
+
+
+def test_pictures_change_evenly_though_the_generator_does_not():
+    def measure(latents: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Ten times as much where the first number is above 0."""
+        return measure_angles(latents, classes) * np.where(latents[1:, 0] > 0, 10, 1)
+
+    path = plan(measure, drives=(), turn=0.0, speed=0.6)
+    change = measure(path.latents, path.classes)
+    assert np.percentile(change, 90) < 1.5 * np.percentile(change, 10)
+    plain = plan(drives=(), turn=0.0, speed=0.6)
+    uneven = measure(plain.latents, plain.classes)
+    assert np.percentile(uneven, 90) > 5 * np.percentile(uneven, 10)
 
 
 def test_keys_are_reached_at_their_times_and_a_held_one_ends_in_a_jump():
