@@ -39,7 +39,7 @@ class SelectionOptions(TypedDict, total=False):
     sound_track: int | str | None
 
 
-class OutputOptions(TypedDict, total=False):
+class ExtraOutputOptions(TypedDict, total=False):
     """Fields of `ExtraOutputs`."""
 
     preview: str | os.PathLike[str] | None
@@ -50,7 +50,7 @@ class OutputOptions(TypedDict, total=False):
     stems: bool
 
 
-class VideoOptions(SelectionOptions, OutputOptions, total=False):
+class VideoOptions(SelectionOptions, ExtraOutputOptions, total=False):
     """Fields of `Selection` and `ExtraOutputs`."""
 
     sound_style: str | os.PathLike[str] | None
@@ -118,7 +118,7 @@ def walk_video(
     job_dir: str | os.PathLike[str] | None = None,
     execution: Execution = HERE,
     listener: EventSink | None = None,
-    **outputs: Unpack[OutputOptions],
+    **outputs: Unpack[ExtraOutputOptions],
 ) -> Report:
     """Walk through a generator's pictures to a song, and dream the film of it.
 
