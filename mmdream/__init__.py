@@ -17,16 +17,36 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 if TYPE_CHECKING:
-    from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
+    from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video, walk_video
     from mmdream.core.errors import UserError
     from mmdream.settings.added_sound import with_added_sound
     from mmdream.settings.execution import Execution
     from mmdream.settings.passes import Mask, Pass, Span, Style
     from mmdream.settings.recipe import Recipe
     from mmdream.settings.schedule import Drive, Schedule
+    from mmdream.settings.walk import WalkSettings
 
-__all__ = ["Drive", "Execution", "Mask", "Pass", "Recipe", "Schedule", "Span", "Style", "UserError"]
-__all__ += ["dream_audio", "dream_image", "dream_video", "plan_video", "resume_video", "with_added_sound"]
+__all__ = [
+    "Drive",
+    "Execution",
+    "Mask",
+    "Pass",
+    "Recipe",
+    "Schedule",
+    "Span",
+    "Style",
+    "UserError",
+    "WalkSettings",
+]
+__all__ += [
+    "dream_audio",
+    "dream_image",
+    "dream_video",
+    "plan_video",
+    "resume_video",
+    "walk_video",
+    "with_added_sound",
+]
 
 _NAMES = {
     "settings.schedule": ("Drive", "Schedule"),
@@ -35,7 +55,8 @@ _NAMES = {
     "settings.added_sound": ("with_added_sound",),
     "settings.execution": ("Execution",),
     "core.errors": ("UserError",),
-    "api": ("dream_audio", "dream_image", "dream_video", "plan_video", "resume_video"),
+    "api": ("dream_audio", "dream_image", "dream_video", "plan_video", "resume_video", "walk_video"),
+    "settings.walk": ("WalkSettings",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -19,6 +19,7 @@ from mmdream.settings.definition import field_types
 from mmdream.settings.execution import HERE, Execution
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
 from mmdream.settings.report import Report
+from mmdream.settings.walk import WalkSettings
 
 if TYPE_CHECKING:
     from mmdream.jobs.spec import Job
@@ -38,16 +39,21 @@ class SelectionOptions(TypedDict, total=False):
     sound_track: int | str | None
 
 
-class VideoOptions(SelectionOptions, total=False):
-    """Fields of `Selection` and `ExtraOutputs`."""
+class ExtraOutputOptions(TypedDict, total=False):
+    """Fields of `ExtraOutputs`."""
 
-    sound_style: str | os.PathLike[str] | None
     preview: str | os.PathLike[str] | None
     sheet: str | os.PathLike[str] | None
     plot: str | os.PathLike[str] | None
     compare: bool
     record: bool
     stems: bool
+
+
+class VideoOptions(SelectionOptions, ExtraOutputOptions, total=False):
+    """Fields of `Selection` and `ExtraOutputs`."""
+
+    sound_style: str | os.PathLike[str] | None
 
 
 def dream_video(
@@ -100,6 +106,64 @@ def dream_video(
     chosen = choose_execution(execution, film, job, listener)
     workers = workers_of(chosen.execution)
     return runner.start_job(film, chosen.job, out, place, listener, chosen.execution, workers, chosen.scanned)
+
+
+def walk_video(
+    song: str | os.PathLike[str],
+    walk: WalkSettings,
+    output: str | os.PathLike[str] | None = None,
+    recipe: Recipe | None = None,
+    *,
+    overwrite: bool = False,
+    job_dir: str | os.PathLike[str] | None = None,
+    execution: Execution = HERE,
+    listener: EventSink | None = None,
+    **outputs: Unpack[ExtraOutputOptions],
+) -> Report:
+    """Walk through a generator's pictures to a song, and dream the film of it.
+
+    The film of the walk itself lies beside the result, named after it with ``.walk.mov``: the same call goes
+    on after a crash, and `dream_video` dreams it in other ways.
+
+    Args:
+        song: any file with a sound; its first track is walked to.
+        walk: which generator, and how.
+        output: as of `dream_video`; None: the song's name with ``.walk.mp4``.
+        recipe: how to dream; its seed is the walk's too, its size the working resolution.
+        overwrite: as of `dream_video`.
+        job_dir: as of `dream_video`.
+        execution: as of `dream_video`.
+        listener: told about plan, warnings and progress.
+        outputs: what is made besides, as of `dream_video`.
+
+    Returns:
+        What was done, with the name of the result.
+
+    Raises:
+        UserError: one line that says what is wrong with the song, the generator, the settings or the output.
+        KeyboardInterrupt: Ctrl-C, as for `dream_video`.
+    """
+    from mmdream.jobs.outputs import is_delivered
+    from mmdream.jobs.store import is_job_folder, job_folder
+    from mmdream.media.formats import VIDEO_SUFFIXES
+    from mmdream.render.generated.walk_film import WALK_ENDING, describe_walk, write_walk_film
+
+    path, recipe = Path(song), replace(recipe or Recipe(), loop=walk.loop)
+    out = path.with_name(f"{path.stem}.walk.mp4") if output is None else Path(output)
+    folder = job_folder(out) if job_dir is None and out.name else Path(job_dir or "")
+    check_output_file(path, out, "", VIDEO_SUFFIXES, overwrite or is_delivered(out, folder))
+    described, listener = describe_walk(path, walk, recipe.seed), listener or EventSink()
+    film = out.with_name(f"{out.stem.removesuffix('.walk')}{WALK_ENDING}")
+    made = write_walk_film(described, film, overwrite, listener)
+    try:
+        return dream_video(
+            film, out, recipe, overwrite=overwrite, job_dir=job_dir, execution=execution, listener=listener,
+            keep_sound=not walk.dream_sound, **outputs,
+        )  # fmt: skip
+    except UserError:
+        if made and not is_job_folder(folder):
+            film.unlink()  # Nothing was begun with it.
+        raise
 
 
 def plan_video(

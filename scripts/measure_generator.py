@@ -200,8 +200,9 @@ def dream_samples(
         pairs = []
         for number in range(chosen.dream):
             recipe = Recipe(size=chosen.size, seed=chosen.seed, wishes=Targets((Term("target", name),)))
-            recipe = drop_unseen_targets(recipe, EventSink())
-            start = read_start_image(GeneratedPicture(generator.card, ((name, 1.0),), number), recipe)
+            source = GeneratedPicture(generator.card, ((name, 1.0),), number)
+            recipe = drop_unseen_targets(recipe, source, EventSink())
+            start = read_start_image(source, recipe)
             pairs.append((start, render_image(start, recipe, EventSink())[0]))
         for found, place in ((before, 0), (after, 1)):
             found.append(rate_hits(judge, [crop_middle(pair[place]) for pair in pairs], own))

@@ -122,8 +122,7 @@ def modulate_schedules(
     features: dict[str, FeatureCurve] = {}
     if audio_names := names & set(AUDIO_FEATURES):
         track = track or film.audio_tracks[0]
-        blocks = (samples for _, samples in decode_audio(film, track))
-        features |= _measure_sound(blocks, track.rate, float(track.start), audio_names, should_stop)
+        features |= measure_sound_features(film, track, audio_names, should_stop)
     if scan is not None and (video_names := names & set(IMAGE_FEATURES)):
         start, measured = measure_video_features(scan, film.start, video_names)
         features |= {name: normalize_feature(name, start, values) for name, values in measured.items()}
@@ -136,6 +135,17 @@ def modulate_schedules(
     ]
     descriptions += [f"sound: {_describe_drive(each, base, audio, features)}" for each in recipe.sound_drives]
     return ModulatedSchedules(video, audio, tuple(descriptions))
+
+
+def measure_sound_features(
+    film: MediaFile,
+    track: AudioTrack,
+    names: Collection[str],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, FeatureCurve]:
+    """Normalized features of a sound track, on the film's clock; `should_stop` leads to `Interrupted`."""
+    blocks = (samples for _, samples in decode_audio(film, track))
+    return _measure_sound(blocks, track.rate, float(track.start), names, should_stop)
 
 
 def modulate_audio_recipe(source: AudioSource, recipe: Recipe) -> Recipe:

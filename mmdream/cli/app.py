@@ -24,6 +24,7 @@ COMMANDS = {
     "video": "Turn a film into a dream film, picture and sound.",
     "resume": "Go on with a film that was stopped, to the very frames and samples of an unbroken run.",
     "jobs": "List the films in a folder that are not finished.",
+    "walk": "Walk through a generator's pictures to a song, and dream the film of it.",
     "image": "Dream a picture, or with --from a new one, out of noise or of what a generator makes.",
     "audio": "Dream a sound: an audio file, the sound of a film, or with --from one that is made.",
     "style": "Give a picture or a film the style of paintings, or a sound the texture of other sounds.",
@@ -42,6 +43,7 @@ COMMANDS = {
 """Every command, with what `mmdream --help` says of it."""
 MODULES = {
     "cli.video": ("video", "resume", "jobs", "sample"),
+    "cli.walk": ("walk",),
     "cli.image_audio": ("image", "audio"),
     "cli.style": ("style",),
     "cli.networks": ("classify", "nets", "train"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from mmdream.cli.options import (
     Given,
@@ -20,7 +20,17 @@ from mmdream.cli.options import (
 )
 from mmdream.cli.terminal import play_sound, report_to_terminal, run_and_print
 from mmdream.core.errors import UserError
-from mmdream.settings.definition import DREAM, ENDLESS, RESULT, SOURCE, Option, checked, options, setting
+from mmdream.settings.definition import (
+    CLIMB,
+    DREAM,
+    ENDLESS,
+    RESULT,
+    SOURCE,
+    Option,
+    checked,
+    options,
+    setting,
+)
 from mmdream.settings.ouroboros import ClipSettings, ZoomSettings
 from mmdream.settings.passes import Mask
 from mmdream.settings.recipe import STEMS_HELP, Recipe, Selection
@@ -42,6 +52,11 @@ class ImageOptions:
         SOURCE,
         "noise|generator:NAME",
         name="from",
+    )
+    canvas: Literal["pixels", "latent"] = setting(
+        "pixels",
+        "latent: climb what is dreamed, a class, a motif or a guide, through the generator of --from first.",
+        CLIMB,
     )
     count: int = setting(
         1, "Pictures of a generator, numbered OUT-1, OUT-2 and so on.", RESULT, "N", 1, 10_000
@@ -83,7 +98,10 @@ def image(
     recipe = build_recipe(given, "image", natural=how.start == "noise")
     if is_film and recipe.passes:
         raise UserError("passes lie on one picture, and --ouroboros moves it; leave one of them out")
-    start = source if how.start is None else parse_start(how.start, recipe.wishes.terms)
+    climbed = how.canvas == "latent"
+    start = source if how.start is None else parse_start(how.start, recipe.wishes.terms, climbed)
+    if climbed and not isinstance(start, GeneratedPicture):
+        raise UserError("--canvas latent climbs through a generator; give --from generator:NAME with it")
     name = start.name if isinstance(start, GeneratedPicture) else "noise"
     out = result.output or (Path(f"{name}.dream.{'mp4' if is_film else 'png'}") if source is None else None)
     if "count" in given and (is_film or not isinstance(start, GeneratedPicture)):

@@ -28,6 +28,7 @@ from mmdream.settings.definition import (
 )
 from mmdream.settings.files import (
     DEFAULT_PRESET,
+    WALK_KEYS,
     json_schema,
     list_presets,
     load_preset,
@@ -36,6 +37,7 @@ from mmdream.settings.files import (
     read_mask_curves,
     read_passes,
     read_schedule,
+    read_walk_keys,
 )
 from mmdream.settings.passes import Mask, Pass, Style, parse_style
 from mmdream.settings.recipe import Recipe
@@ -167,6 +169,8 @@ def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natura
     schedule = load_preset(plan.preset or DEFAULT_PRESET)
     if plan.schedule is not None:
         schedule = read_schedule(plan.schedule, schedule)
+        if read_walk_keys(plan.schedule) and not any(each.name == "generator" for each in given.options):
+            raise UserError(f"{plan.schedule}: keys of {' and '.join(WALK_KEYS)} are for `mmdream walk`")
     if plan.together is not None:
         schedule = schedule.with_settings(heard_to_seen=plan.together, seen_to_heard=plan.together)
     base = Recipe(schedule=schedule)

@@ -17,6 +17,7 @@ from mmdream.core.errors import Stopped, to_one_line
 from mmdream.core.events import EventSink
 
 PROGRESS_UNITS = {
+    "walk": "frames",
     "picture": "frames",
     "sound": "seconds",
     "styling": "seconds",

@@ -42,7 +42,7 @@ class FilmOptions:
     )
 
 
-def _recipe_options() -> list[Option]:
+def list_recipe_options() -> list[Option]:
     """A film's options of a recipe; what the sound climbs stands beside how it is dreamed."""
     known = options(Recipe, frozenset({"film"}))
     sound = [each.name for each in known if each.path[0] == "sound_wishes"]
@@ -55,7 +55,7 @@ def _recipe_options() -> list[Option]:
 
 DREAM_OPTIONS = (
     *pick(options(ScheduleOptions), "preset schedule together"),
-    *_recipe_options(),
+    *list_recipe_options(),
     *options(PassOptions),
     *options(Mask),
     *without(options(Selection), "sound-style"),

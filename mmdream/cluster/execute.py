@@ -106,9 +106,9 @@ def _look_at_film(film: MediaFile, job: Job, sink: EventSink) -> _Look:
     from mmdream.render.prepare import scan_video
     from mmdream.render.seams import plan_seams
 
-    began, seams = time.perf_counter(), job.recipe.seams
-    scanned = scan_video(film, job.order, sink, lambda: False, seams)
-    chains = plan_chains(scanned[0].shots, plan_seams(scanned[0], seams))
+    began, recipe = time.perf_counter(), job.recipe
+    scanned = scan_video(film, job.order, sink, lambda: False, recipe)
+    chains = plan_chains(scanned[0].shots, plan_seams(scanned[0], recipe.seams, recipe.loop))
     return _Look(scanned, chains, time.perf_counter() - began)
 
 

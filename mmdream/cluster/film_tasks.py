@@ -76,7 +76,7 @@ class PartChain:
             kept += [
                 ("seam", seam.number)
                 for seam in plan.seams
-                if part.first <= seam.first < last or seam.stop == part.first
+                if part.first <= seam.first < last or seam.following == part.first
             ]
         data = {place: plan.store.path(*place).read_bytes() for place in kept}
         numbers = tuple(part.number for part in self.parts[task:])

@@ -33,7 +33,7 @@ def write_partial_film(folder: Path, out: Path) -> Fraction:
     if not journal.finished("scan") or not finished:
         raise UserError(f"{job.out.name}: nothing of its picture is finished yet")
     film, scan = probe(job.source), Scan.from_bytes(journal.path("scan").read_bytes())
-    seams = plan_seams(scan, job.recipe.seams)
+    seams = plan_seams(scan, job.recipe.seams, job.recipe.loop)
     parts = [*takewhile(lambda part: part.number in finished, plan_parts(scan.shots, seams))]
     if not parts:
         raise UserError(f"{job.out.name}: its beginning is not finished yet")

@@ -28,8 +28,8 @@ from mmdream.settings.recipe import Recipe
 from mmdream.web.listener import listen
 
 LEFT_OUT = (
-    "drive drive-sound bidirectional seams grain-set stereo phase invent sound-guide guide optimizer wander "
-    "flatten engine grains couplings heard-to-seen seen-to-heard"
+    "drive drive-sound bidirectional seams loop grain-set stereo phase invent sound-guide guide optimizer "
+    "wander flatten engine grains couplings heard-to-seen seen-to-heard"
 )
 """Options of a film that live play has not."""
 END_SECONDS = 15.0

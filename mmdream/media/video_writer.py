@@ -20,7 +20,7 @@ from av.container import InputContainer
 from mmdream.core.errors import Interrupted, reporting_full_disk
 from mmdream.media.color import RGB, ColorSpace, default_matrix, make_rgb_encoder
 from mmdream.media.formats import VIDEO_FORMATS, VideoCodec
-from mmdream.media.probe import VideoTrack, open_media
+from mmdream.media.probe import Orientation, VideoTrack, open_media
 
 ORIGIN_TAG = "origin"
 """Tag of the file: second of the source at which its clock is 0, at most 0, as muxers shift what is below."""
@@ -28,6 +28,16 @@ KEYFRAME_INTERVAL = 120
 """Frames."""
 MIN_SLICED_SIDE = 16
 """px; FFV1 refuses to slice smaller frames."""
+
+
+def describe_new_video(width: int, height: int, rate: Fraction, frames: int) -> VideoTrack:
+    """What frames that are made, and not read, are written as: so many a second, from 0 on."""
+    matrix = default_matrix(height)
+    return VideoTrack(
+        index=0, codec="", width=width, height=height, orientation=Orientation(), time_base=1 / rate,
+        first_pts=0, rate=rate, duration=frames / rate, sar=Fraction(1),
+        color=ColorSpace(matrix, False, matrix, matrix), bit_depth=8, alpha=False,
+    )  # fmt: skip
 
 
 class VideoWriter:

@@ -6,6 +6,7 @@ pictures on a way from one latent or class to another are pictures of points bet
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from mmdream.networks.weights import read_arrays
 
 BATCH = 32
 """Pictures that are made at once."""
+PullBack = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""A gradient to a picture, float32 [h, w, 3] -> those to its latent, [`LATENT`], and its classes, [class]."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,25 @@ class Generator:
         Of latents, float32 [n, `LATENT`], and shares of classes, float32 [n, class].
         """
         return make_pictures(self.model, latents, classes)
+
+    def make_enlarged(
+        self, latent: np.ndarray, classes: np.ndarray, side: int
+    ) -> tuple[np.ndarray, PullBack]:
+        """One picture at a side in px, float32 [side, side, 3], and what leads a gradient back from it.
+
+        Of a latent, float32 [`LATENT`], and shares of classes, float32 [class].
+        """
+        inputs = [tf.constant(latent[None]), tf.constant(classes[None])]
+        tape = tf.GradientTape()
+        with tape:
+            tape.watch(inputs)
+            picture = tf.image.resize(self.model(inputs), (side, side), "bicubic")
+
+        def pull_back(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            to_latent, to_classes = tape.gradient(picture, inputs, tf.constant(gradient[None]))
+            return to_latent.numpy()[0], to_classes.numpy()[0]
+
+        return np.clip(picture.numpy()[0], 0, 1), pull_back
 
 
 def make_pictures(model: keras.Model, latents: np.ndarray, classes: np.ndarray) -> np.ndarray:

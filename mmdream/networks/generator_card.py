@@ -70,15 +70,26 @@ class GeneratorCard:
         """The file of its weights."""
         return self.home / GENERATOR_WEIGHTS
 
+    @property
+    def _places(self) -> dict[str, int]:
+        return {_plain_name(each): place for place, each in enumerate(self.classes)}
+
+    def makes(self, name: str) -> bool:
+        """Whether it has a class of that name."""
+        return _plain_name(name) in self._places
+
     def class_index(self, name: str) -> int:
         """A class's place in the input; `UserError`: it has none of that name, the nearest are told."""
-        known = {each.lower().replace("_", " "): place for place, each in enumerate(self.classes)}
-        wanted = name.lower().replace("_", " ")
+        known, wanted = self._places, _plain_name(name)
         if wanted in known:
             return known[wanted]
         near = difflib.get_close_matches(wanted, known, 3, 0.5)
         told = f"nearest: {', '.join(near)}" if near else f"it has {', '.join(self.classes[:12])}"
         raise UserError(f'generator {self.name} makes no "{name}"; {told}')
+
+
+def _plain_name(name: str) -> str:
+    return name.lower().replace("_", " ")
 
 
 def new_generator_folder(name: str, overwrite: bool) -> Path:

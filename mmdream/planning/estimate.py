@@ -267,7 +267,7 @@ def estimate_run(
     keep_freed_memory()
     video, track = resolve_tracks(film, job.order)
     if scan is None:
-        scan, _ = scan_video(film, job.order, sink, lambda: False, job.recipe.seams)
+        scan, _ = scan_video(film, job.order, sink, lambda: False, job.recipe)
     schedules = modulate_schedules(film, job.recipe, scan, lambda: False, track)
     seconds = float((scan.pts[-1] - scan.pts[0]) * scan.time_base + 1 / (video.rate or 25))
     pipeline, audio_network = load_networks(film, job, schedules, track, Stopwatch(), sink, lambda: False)

@@ -28,7 +28,7 @@ from mmdream.render.couplings.shown import Look, choose_looks, look_at_picture
 from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
 from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
 from mmdream.render.passes.renderer import Watch
-from mmdream.render.seams import Seam, SeamStates, find_seam, mix_states, pack_seam, unpack_seam
+from mmdream.render.seams import Seam, SeamStates, begin_loop, find_seam, mix_states, pack_seam, unpack_seam
 from mmdream.render.source import FileFrameSource, FrameContext, OfflineScan
 from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.recipe import Recipe, Selection
@@ -195,9 +195,10 @@ def render_chain(
     assert plan.pipeline is not None
     first, stop = chain[0].first, chain[-1].stop
     states: TemporalStates = ()
-    behind = next((seam for seam in plan.seams if seam.stop == first), None)
+    behind = next((seam for seam in plan.seams if seam.following == first), None)
     if behind is not None:
         _, states = plan.load_seam(behind)
+        states = begin_loop(states) if behind.is_loop else states
     elif first not in plan.shot_starts:
         states = unpack_states(plan.store.path("carry", chain[0].number - 1).read_bytes())
     overlaps = {seam: plan.load_seam(seam)[0] for seam in plan.seams if first <= seam.first < stop}

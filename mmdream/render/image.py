@@ -59,7 +59,7 @@ def render_image_file(
     file_source = source if isinstance(source, Path) else None
     out = check_output_file(file_source, output, ".dream.png", IMAGE_SUFFIXES, overwrite)
     if isinstance(source, GeneratedPicture):
-        recipe = drop_unseen_targets(recipe, sink)
+        recipe = drop_unseen_targets(recipe, source, sink)
     rgb = read_start_image(source, recipe)
     with open_image_output(out, overwrite, save_steps) as (file, on_step):
         dream, report = render_image(rgb, recipe, sink, on_step)

@@ -102,7 +102,9 @@ def plan_parts(shots: Sequence[Shot], seams: Sequence[Seam] = ()) -> tuple[Part,
         own = [seam for seam in seams if shot.first <= seam.first < shot.stop]
         if own:
             edges = [shot.first, *(edge for seam in own for edge in (seam.first, seam.stop)), shot.stop]
-            stretches.extend(cut for pair in pairwise(edges) for cut in _cut_evenly(*pair))
+            stretches.extend(
+                cut for first, stop in pairwise(edges) if first < stop for cut in _cut_evenly(first, stop)
+            )
             open_to_more = False
             continue
         pieces = -(-(shot.stop - shot.first) // MAX_PART_FRAMES)
@@ -151,7 +153,7 @@ within it only, so chains can be rendered in any order, anywhere."""
 
 def plan_chains(shots: Sequence[Shot], seams: Sequence[Seam] = ()) -> tuple[Chain, ...]:
     """The chains of a video's parts, see `plan_parts`."""
-    starts = {shot.first for shot in shots} | {seam.stop for seam in seams}
+    starts = {shot.first for shot in shots} | {seam.following for seam in seams}
     chains: list[list[Part]] = []
     for part in plan_parts(shots, seams):
         if part.first in starts:
@@ -198,7 +200,9 @@ def find_missing_seams(
     needed = {part.first for run in runs for part in run}
     begun = {run[0].first for run in runs}
     return tuple(
-        seam for seam in seams if (seam.first in needed or seam.stop in begun) and seam.number not in done
+        seam
+        for seam in seams
+        if (seam.first in needed or seam.following in begun) and seam.number not in done
     )
 
 

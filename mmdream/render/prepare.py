@@ -38,8 +38,10 @@ from mmdream.render.parts import (
 )
 from mmdream.render.seams import plan_seams
 from mmdream.render.source import hash_frame
-from mmdream.settings.recipe import Selection, film_size
+from mmdream.settings.recipe import Recipe, Selection, film_size
 from mmdream.settings.schedule import Schedule
+
+DEFAULT_RECIPE = Recipe()
 
 
 def prepare_video(
@@ -57,7 +59,7 @@ def prepare_video(
     _check_couplings(film, job, track)
     with stopwatch.time("scan"):
         if not store.finished("scan"):
-            record_scan(store, *scan_video(film, job.order, sink, is_stopped, job.recipe.seams))
+            record_scan(store, *scan_video(film, job.order, sink, is_stopped, job.recipe))
         scan = Scan.from_bytes(store.path("scan", 0).read_bytes())
         schedules = _modulate_once(film, job, store, scan, track, is_stopped)
     for line in schedules.descriptions:
@@ -80,7 +82,7 @@ def prepare_video(
             looks = look_at_source(film, scan, job.order, motif_network, is_stopped)
             with store.record("shown") as draft:
                 draft.path.write_bytes(looks)
-    seams, states = plan_seams(scan, job.recipe.seams), store.finished("carry")
+    seams, states = plan_seams(scan, job.recipe.seams, job.recipe.loop), store.finished("carry")
     chains = plan_chains(scan.shots, seams)
     hashes = store.finished("scan")[0].sums.get("hashes", {})
     complete = {number: entry.count for number, entry in store.finished("picture").items()}
@@ -130,12 +132,12 @@ def scan_video(
     selection: Selection,
     sink: EventSink,
     is_stopped: Callable[[], bool],
-    seams: float | None = None,
+    recipe: Recipe = DEFAULT_RECIPE,
 ) -> tuple[Scan, dict[int, str]]:
     """Read the selected part of a video once: its scan, and `hash_frame` of frames that reading begins at.
 
-    `seams` are those of the recipe. A part without a frame is a `UserError`; `Interrupted` is raised when
-    `is_stopped` says so.
+    The recipe tells where takes are cut. A part without a frame is a `UserError`; `Interrupted` is raised
+    when `is_stopped` says so.
     """
     hashes: list[str] = []
 
@@ -150,7 +152,7 @@ def scan_video(
     scan = scan_frames(watched(source))
     if not scan.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
-    cuts = plan_seams(scan, seams)
+    cuts = plan_seams(scan, recipe.seams, recipe.loop)
     starts = [*(part.first for part in plan_parts(scan.shots, cuts)), *(seam.warm for seam in cuts)]
     return scan, {first: hashes[first] for first in starts}
 

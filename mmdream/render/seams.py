@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -35,14 +36,24 @@ class Seam:
     """The first frame of the overlap, which the piece before shows."""
     stop: int
     """The first frame that the next piece shows."""
+    is_loop: bool = False
+    """Whether that is the video's first frame, behind its last."""
+
+    @property
+    def following(self) -> int:
+        """The first frame that the next piece shows, by its number."""
+        return 0 if self.is_loop else self.stop
 
 
 SeamStates = tuple[TemporalStates, TemporalStates]
 """Those of the next piece at the frames before `Seam.first` and before `Seam.stop`."""
 
 
-def plan_seams(scan: Scan, seconds: float | None) -> tuple[Seam, ...]:
-    """The seams of takes longer than so many seconds, which are cut into equal pieces; None: none."""
+def plan_seams(scan: Scan, seconds: float | None, loop: bool = False) -> tuple[Seam, ...]:
+    """The seams of takes longer than so many seconds, which are cut into equal pieces; None: none.
+
+    A loop has one more, from the last take to the first frame, if that take is long enough.
+    """
     seams: list[Seam] = []
     for shot in scan.shots if seconds is not None else ():
         assert seconds is not None
@@ -52,7 +63,17 @@ def plan_seams(scan: Scan, seconds: float | None) -> tuple[Seam, ...]:
         for piece in range(1, pieces):
             first = shot.first + length * piece // pieces
             seams.append(Seam(len(seams), first - WARM_UP_FRAMES, first, first + OVERLAP_FRAMES))
+    last = scan.shots[-1]
+    free = seams[-1].stop if seams and seams[-1].first >= last.first else last.first
+    if loop and last.stop - free >= WARM_UP_FRAMES + OVERLAP_FRAMES:
+        first = last.stop - OVERLAP_FRAMES
+        seams.append(Seam(len(seams), first - WARM_UP_FRAMES, first, last.stop, is_loop=True))
     return tuple(seams)
+
+
+def begin_loop(states: TemporalStates) -> TemporalStates:
+    """The states of a loop's last frame as those of the frame before its first."""
+    return tuple(each and replace(each, habituated_at=Fraction(0)) for each in states)
 
 
 def pack_seam(states: SeamStates) -> bytes:

@@ -181,7 +181,8 @@ class OfflineScan:
         presence = self.scan.presence(index)
         small = shrink_to_working_size(frame.rgb, shot, self.size)
         gray = shrink_to_flow_size(crop_to_shot(frame.rgb, shot), small)
-        if index == shot.first or presence == 0 or not self.coherent:
+        begins = index == shot.first and index > 0  # Before the first frame of all lies the last of a loop.
+        if begins or presence == 0 or not self.coherent:
             previous = None
         motion = None
         if not shot.is_flash(index):

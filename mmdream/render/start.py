@@ -29,6 +29,8 @@ class GeneratedPicture:
     """Its classes, with shares that sum to 1."""
     number: int = 0
     """Of those of one seed, from 0."""
+    climbed: bool = False
+    """Whether its latent climbs what is dreamed, before the pixels do; then it may have no classes."""
 
     @property
     def name(self) -> str:
@@ -40,10 +42,11 @@ StartImage = Path | GeneratedPicture | None
 """An image file, a generator's picture, or None: noise."""
 
 
-def parse_start(text: str, terms: tuple[Term, ...]) -> GeneratedPicture | None:
+def parse_start(text: str, terms: tuple[Term, ...], climbed: bool = False) -> GeneratedPicture | None:
     """Read "noise" (None), or "generator:NAME": its classes are the targets among the terms, by weight.
 
-    UserError: neither of the two, no such generator, or none of its classes.
+    One that is `climbed` may lack classes. UserError: neither of the two, no such generator, or none of its
+    classes.
     """
     kind, _, name = text.partition(":")
     if text == "noise":
@@ -52,19 +55,22 @@ def parse_start(text: str, terms: tuple[Term, ...]) -> GeneratedPicture | None:
         raise UserError(f"--from is {text!r}; write noise, or generator:NAME")
     card = find_generator(name)
     wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
-    if not wanted:
+    if climbed:
+        wanted = [term for term in wanted if card.makes(term.name)]
+    elif not wanted:
         more = ", ..." if len(card.classes) > MAX_TOLD_CLASSES else ""
         told = ", ".join(card.classes[:MAX_TOLD_CLASSES]) + more
         raise UserError(f"--from {text}: choose what it makes with --target: {told}")
     total = sum(term.weight for term in wanted)
     shares = {card.classes[card.class_index(term.name)]: term.weight / total for term in wanted}
-    return GeneratedPicture(card, tuple(shares.items()))
+    return GeneratedPicture(card, tuple(shares.items()), climbed=climbed)
 
 
-def drop_unseen_targets(recipe: Recipe, sink: EventSink) -> Recipe:
-    """A recipe less the classes that its network does not know: the picture shows them already."""
+def drop_unseen_targets(recipe: Recipe, source: GeneratedPicture, sink: EventSink) -> Recipe:
+    """A recipe less the classes that its network does not know, but the generator: the picture shows them."""
     card = load_card(recipe.net, "picture")
-    unseen = [t for t in recipe.wishes.terms if t.kind == "target" and not card.has_class(t.name)]
+    targets = [term for term in recipe.wishes.terms if term.kind == "target"]
+    unseen = [t for t in targets if not card.has_class(t.name) and source.generator.makes(t.name)]
     for term in unseen:
         sink.say(f"{card.name} knows no {term.name}: the picture is one, and is dreamed without")
     kept = tuple(term for term in recipe.wishes.terms if term not in unseen)
@@ -81,18 +87,22 @@ def read_start_image(source: StartImage, recipe: Recipe) -> np.ndarray:
     width, height = resolve_size(recipe.size, 0, 0)
     if source is None:
         return make_noise_image(height, width, recipe.seed)
-    return enlarge_picture(_generate(source, recipe.seed), height, width)
+    return enlarge_picture(_generate(source, recipe), height, width)
 
 
-def _generate(source: GeneratedPicture, seed: int) -> np.ndarray:
+def _generate(source: GeneratedPicture, recipe: Recipe) -> np.ndarray:
     """float32 [side, side, 3], 0..1."""
-    # After everything that can be checked is checked: this brings TensorFlow in.
+    # After everything that can be checked is checked: these bring TensorFlow in.
     from mmdream.networks.generator import draw_latent, load_generator
 
+    if source.climbed:
+        from mmdream.render.generated.latent import climb_latent
+
+        return climb_latent(source.generator, source.shares, recipe, source.number)
     shares = np.zeros((1, len(source.generator.classes)), np.float32)
     for name, share in source.shares:
         shares[0, source.generator.classes.index(name)] = share
-    latent = draw_latent(seed, "picture", source.number)
+    latent = draw_latent(recipe.seed, "picture", source.number)
     made: np.ndarray = load_generator(source.generator).make_pictures(latent[None], shares)[0]
     return made
 

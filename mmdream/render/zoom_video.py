@@ -39,14 +39,13 @@ from mmdream.image.octaves import (
     resize,
 )
 from mmdream.media.audio_files import DecodedSpan
-from mmdream.media.color import ColorSpace, default_matrix
 from mmdream.media.formats import VIDEO_SUFFIXES, video_format
 from mmdream.media.mux import mux_video
-from mmdream.media.probe import Orientation, VideoTrack, probe
+from mmdream.media.probe import probe
 from mmdream.media.tracks import OutputAudioTrack, describe_added_track
 from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_reader import read_frames
-from mmdream.media.video_writer import VideoWriter
+from mmdream.media.video_writer import VideoWriter, describe_new_video
 from mmdream.networks.network import Network
 from mmdream.render.audio import make_added_sound, open_audio_source, render_audio_track
 from mmdream.render.feedback_audio import FeedbackClip, make_noise_signal, render_clips
@@ -86,7 +85,7 @@ def render_zoom_video(
     file_source = source if isinstance(source, Path) else None
     out = check_output_file(file_source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
     if isinstance(source, GeneratedPicture):
-        recipe = drop_unseen_targets(recipe, sink)
+        recipe = drop_unseen_targets(recipe, source, sink)
     start = _crop_to_size(read_start_image(source, recipe), recipe.size)
     locate_image_network(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.
@@ -231,12 +230,7 @@ def _write_frames(
 ) -> np.ndarray:
     """Write the frames while the next ones are dreamed; returns the last one."""
     height, width = start.shape[:2]
-    matrix = default_matrix(height)
-    video = VideoTrack(
-        index=0, codec="", width=width, height=height, orientation=Orientation(), time_base=1 / zoom.rate,
-        first_pts=0, rate=zoom.rate, duration=Fraction(zoom.frames) / zoom.rate, sar=Fraction(1),
-        color=ColorSpace(matrix, False, matrix, matrix), bit_depth=8, alpha=False,
-    )  # fmt: skip
+    video = describe_new_video(width, height, zoom.rate, zoom.frames)
     rgb = start
     with (
         VideoWriter(path, video, suffix, 1 / zoom.rate) as writer,

@@ -34,6 +34,7 @@ SOUND, FLOW, PASSES = "The dream of the sound", "From frame to frame", "Passes a
 SOURCE, RESULT, TRAINING = "What of the source", "Results", "How it is trained"
 MACHINES = "Many cores, many machines"
 ENDLESS = "Ouroboros: dreamed again and again"
+WALK = "The walk"
 """Panels of the help."""
 
 

@@ -52,10 +52,16 @@ KEY_TYPES = {
     **MASK_NUMBERS,
     "motif": MOTIF,
     "prompt": Annotated[str, msgspec.Meta(description=PROMPT_FORM.help)],
+    "classes": Annotated[str, msgspec.Meta(description="Of a walk: what its generator makes, NAME,NAME.")],
+    "latent": Annotated[int, msgspec.Meta(ge=1, description="Of a walk: the number of a latent.")],
 }
+"""What a ``[[key]]`` table holds."""
+WALK_KEYS = ("classes", "latent")
+"""Those that only a walk has."""
+NAMED_KEYS = ("motif", "prompt", *WALK_KEYS)
+"""Those whose values are no numbers on a line."""
 SMOOTH_PIECES, HOLD_SECONDS = 32, 1e-6
 """Straight pieces of a smooth way from key to key, and how long before the next one a held value ends."""
-"""What a ``[[key]]`` table holds."""
 SPAN_NAMES = _file_names(Span)
 PASS_TYPES = {
     **{name: field_types(Span)[own] for name, own in SPAN_NAMES.items()},
@@ -124,7 +130,8 @@ def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
         refuse_unknown(text, FILE_TABLES, "name")
         base = load_preset(str(text["preset"])) if "preset" in text else base or load_preset(DEFAULT_PRESET)
         curves = parse_key_tables(text.get("key", []))
-        return replace(base, **{name: keys for name, keys in curves.items() if name not in MASK_CURVES})
+        others = (*MASK_CURVES, *WALK_KEYS)
+        return replace(base, **{name: keys for name, keys in curves.items() if name not in others})
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -133,6 +140,12 @@ def read_mask_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     """What the ``[[key]]`` tables of a schedule file say of the film's mask, by the fields of `Mask`."""
     curves = parse_key_tables(_read_toml(path).get("key", []))
     return {own: curves[name] for name, own in MASK_CURVES.items() if name in curves}
+
+
+def read_walk_keys(path: Path) -> dict[str, list[tuple[float, Any]]]:
+    """What the ``[[key]]`` tables of a schedule file say of a walk, (seconds, value), by `WALK_KEYS`."""
+    curves = parse_key_tables(_read_toml(path).get("key", []))
+    return {name: curves[name] for name in WALK_KEYS if name in curves}
 
 
 def read_passes(path: Path) -> tuple[Pass, ...]:
@@ -189,8 +202,8 @@ def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
             raise UserError(f"key {number}: {error}") from None
         when, ease = values.pop("at"), values.pop("ease", "linear")
         for name, value in values.items():
-            if name in ("motif", "prompt") and ease == "smooth":
-                raise UserError(f"key {number}: {name}s cross-fade linear, or hold; choose one for ease")
+            if name in NAMED_KEYS and ease == "smooth":
+                raise UserError(f"key {number}: {name} cross-fades linear, or holds; choose one for ease")
             curves.setdefault(name, []).append((when, value, ease))
     return {name: _ease_keys(keys) for name, keys in curves.items()}
 

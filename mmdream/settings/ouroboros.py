@@ -19,6 +19,13 @@ about a second. At other rates they are as much longer or shorter."""
 MAX_CLIPS = 100
 
 
+def to_frame_rate(fps: float) -> Fraction:
+    """Frames a second as a short fraction; 23.976, 29.97 and 59.94 are NTSC's."""
+    ntsc = Fraction(round(fps) * 1000, 1001)
+    is_ntsc = abs(float(ntsc) - fps) < 0.002 and not float(fps).is_integer()
+    return ntsc if is_ntsc else Fraction(fps).limit_denominator(1000)
+
+
 def parse_shift(text: str) -> tuple[float, float]:
     """Read "X,Y", px a second."""
     try:
@@ -124,10 +131,8 @@ class ZoomSettings:
 
     @property
     def rate(self) -> Fraction:
-        """`fps` as a short fraction; 23.976, 29.97 and 59.94 are NTSC's."""
-        ntsc = Fraction(round(self.fps) * 1000, 1001)
-        is_ntsc = abs(float(ntsc) - self.fps) < 0.002 and not self.fps.is_integer()
-        return ntsc if is_ntsc else Fraction(self.fps).limit_denominator(1000)
+        """See `to_frame_rate`."""
+        return to_frame_rate(self.fps)
 
     @property
     def frames(self) -> int:

@@ -29,6 +29,7 @@ from mmdream.settings.schedule import (
     DEFAULT_FACTORS,
     IMAGE_FEATURES,
     IMAGE_SETTINGS,
+    WALK_FACTORS,
     Drive,
     Schedule,
     parse_drive,
@@ -163,6 +164,9 @@ class Recipe:
         media=FILM,
         unit="s",
     )
+    loop: bool = setting(
+        False, "The film's last frame leads to its first: let the dream's too.", FLOW, media=FILM
+    )
     engine: Literal["ascent", "feedforward"] = setting(
         "ascent",
         "Climb step by step, or let a dreamer, a network that was taught to, do it in one pass: quicker.",
@@ -231,6 +235,9 @@ class Recipe:
 
     def _check_drives(self) -> None:
         """What is driven must be there: motifs, and what the picture alone has."""
+        for drive in (*self.drives, *self.sound_drives):
+            if drive.setting in WALK_FACTORS:
+                raise UserError(f"drive {drive}: only a walk has a {drive.setting}; see --drive-walk")
         for drive in self.sound_drives:
             if drive.setting in IMAGE_SETTINGS:
                 raise UserError(

@@ -255,6 +255,8 @@ DEFAULT_FACTORS = {
     "grains": (0.2, 1.4),
 }
 """Low and high, where no range is given: about as much dream on the whole as without."""
+WALK_FACTORS = {"speed": (0.25, 3.0), "turn": (0.0, 1.0)}
+"""The same for what a walk has, see `WalkSettings`; a dream's schedule knows nothing of it."""
 MAX_FACTOR = 10.0
 """What a factor makes of a setting is held within the setting's limits in any case."""
 
@@ -268,7 +270,7 @@ class Drive:
     """
 
     setting: str
-    """One of `SCHEDULE_LIMITS`, or "motif"."""
+    """One of `SCHEDULE_LIMITS`, "motif", or one of `WALK_FACTORS`."""
     feature: str
     """One of `AUDIO_FEATURES` or `IMAGE_FEATURES`."""
     low: float | None = None
@@ -278,7 +280,7 @@ class Drive:
     def __post_init__(self) -> None:
         object.__setattr__(self, "setting", self.setting.replace("-", "_"))
         for kind, name, known in (
-            ("setting", self.setting, (*SCHEDULE_LIMITS, "motif")),
+            ("setting", self.setting, (*SCHEDULE_LIMITS, "motif", *WALK_FACTORS)),
             ("feature", self.feature, (*AUDIO_FEATURES, *IMAGE_FEATURES)),
         ):
             if name not in known:
@@ -296,7 +298,7 @@ class Drive:
     def range(self) -> tuple[float, float]:
         """Factors where the feature is least and most; those of a motif have no meaning."""
         if self.low is None or self.high is None:
-            return DEFAULT_FACTORS.get(self.setting, (0.0, 1.0))
+            return (DEFAULT_FACTORS | WALK_FACTORS).get(self.setting, (0.0, 1.0))
         return self.low, self.high
 
     def __str__(self) -> str:

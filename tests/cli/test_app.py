@@ -19,7 +19,7 @@ from mmdream.sample.film import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target
 from tests.command import assert_help_is_light, mmdream, run_python
 
-COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style")
+COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style", "walk")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.render.parts import MAX_PART_FRAMES, plan_chains, plan_parts
+from mmdream.render.parts import MAX_PART_FRAMES, find_missing_seams, plan_chains, plan_parts
 from mmdream.render.seams import (
     OVERLAP_FRAMES,
     WARM_UP_FRAMES,
@@ -52,6 +52,21 @@ def test_long_takes_alone_are_cut_and_every_frame_stands_in_one_part():
     assert {(seam.first, seam.stop) for seam in seams} <= {(part.first, part.stop) for part in parts}
     starts = [chain[0].first for chain in plan_chains(scan.shots, seams)]
     assert starts == [0, 40, *(seam.stop for seam in seams), 1540]
+
+
+def test_a_loop_has_a_seam_from_its_last_frame_to_its_first():
+    scan = make_scan(40, 200)
+    (seam,) = plan_seams(scan, None, loop=True)
+    assert (seam.first, seam.stop, seam.following) == (240 - OVERLAP_FRAMES, 240, 0)
+    parts = plan_parts(scan.shots, (seam,))
+    assert [part.first for part in parts[1:]] == [part.stop for part in parts[:-1]]
+    assert (parts[-1].first, parts[-1].stop) == (seam.first, 240)
+    chains = plan_chains(scan.shots, (seam,))
+    assert [chain[0].first for chain in chains] == [0, 40]
+    assert find_missing_seams((seam,), (chains[0],), ()) == (seam,)
+    assert find_missing_seams((seam,), (chains[1],), ()) == (seam,)
+    assert find_missing_seams((seam,), (chains[1][:1],), ()) == ()
+    assert plan_seams(make_scan(40, 50), None, loop=True) == ()
 
 
 def test_without_seams_or_room_for_them_nothing_is_cut():
@@ -103,3 +118,37 @@ def test_no_step_is_seen_at_a_seam(film: Path, tmp_path: Path):
     assert near.max() < 1.6 * usual
     strength = np.abs(detail).mean(axis=(1, 2, 3))
     assert strength[seam.first : seam.stop].min() > 0.75 * np.median(strength[30:])
+
+
+def test_the_dream_of_a_loop_leads_from_its_last_frame_to_its_first(tmp_path: Path):
+    photo, count = load_sample_image("china.jpg"), WARM_UP_FRAMES + OVERLAP_FRAMES + 8
+    places = np.rint(30 - 30 * np.cos(2 * np.pi * np.arange(count) / count)).astype(int)
+    film = write_film(
+        tmp_path / "loop.mkv", make_times(count, RATE),
+        frames=[np.ascontiguousarray(photo[100:148, place : place + 72]) for place in places],
+        options={"crf": "12", "threads": "1"},
+    )  # fmt: skip
+    source, apart, round_ = (
+        np.stack([frame.rgb for frame in read_frames(probe(path))])
+        for path in (
+            film,
+            dream_film(film, tmp_path / "apart.mkv", loop=False),
+            dream_film(film, tmp_path / "round.mkv", loop=True),
+        )
+    )
+
+    def end(dream: np.ndarray) -> float:
+        """Change of the detail from the last frame to the first; the camera hardly moves there."""
+        return float(np.abs((dream[0] - source[0]) - (dream[-1] - source[-1])).mean())
+
+    detail = round_ - source
+    usual = np.median([np.abs(detail[k] - detail[k - 1]).mean() for k in range(30, count)])
+    assert end(round_) < 1.6 * usual
+    assert end(apart) > 2 * end(round_)
+    strength = np.abs(detail).mean((1, 2, 3))
+    assert strength.min() > 0.6 * np.median(strength)
+
+
+def dream_film(film: Path, path: Path, loop: bool) -> Path:
+    dream_video(film, path, Recipe(schedule=QUICK, loop=loop))
+    return path

@@ -98,7 +98,7 @@ def test_the_way_from_key_to_key_is_straight_smooth_or_held(tmp_path: Path) -> N
     assert dict(motif.at(3.999)) == {"dog": 1.0, "tower": 0.0}
     assert dict(motif.at(4.0)) == {"dog": 0.0, "tower": 1.0}
     path.write_text('[[key]]\nat = 0\nmotif = "dog"\nease = "smooth"\n')
-    with pytest.raises(UserError, match="key 1: motifs cross-fade linear, or hold"):
+    with pytest.raises(UserError, match="key 1: motif cross-fades linear, or holds"):
         read_schedule(path)
     path.write_text('[[key]]\nat = 0\nstrength = 1\nease = "smoth"\n')
     with pytest.raises(UserError, match="did you mean 'smooth'"):
