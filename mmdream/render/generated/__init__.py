@@ -1,0 +1,1 @@
+"""Sounds that generators make: a dream's beginning, and grains."""
