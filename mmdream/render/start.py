@@ -12,9 +12,9 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import read_image
-from mmdream.networks.generator_card import GeneratorCard, Medium, find_generator
+from mmdream.networks.generator_card import GeneratorCard, find_generator
 from mmdream.networks.registry import load_card
-from mmdream.settings.recipe import GENERATOR_PREFIX, Recipe, resolve_size
+from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.targets import Term
 
 MAX_TOLD_CLASSES = 12
@@ -45,21 +45,12 @@ def parse_start(text: str, terms: tuple[Term, ...]) -> GeneratedPicture | None:
 
     UserError: neither of the two, no such generator, or none of its classes.
     """
+    kind, _, name = text.partition(":")
     if text == "noise":
         return None
-    if not text.startswith(GENERATOR_PREFIX):
+    if kind != "generator" or not name:
         raise UserError(f"--from is {text!r}; write noise, or generator:NAME")
-    return GeneratedPicture(*choose_generated(text, terms, "picture"))
-
-
-def choose_generated(
-    text: str, terms: tuple[Term, ...], medium: Medium
-) -> tuple[GeneratorCard, tuple[tuple[str, float], ...]]:
-    """The generator of "generator:NAME", and its classes with shares that sum to 1: the targets by weight.
-
-    UserError: no such generator of the medium, or none of its classes.
-    """
-    card = find_generator(text.removeprefix(GENERATOR_PREFIX), medium)
+    card = find_generator(name, "picture")
     wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
     if not wanted:
         more = ", ..." if len(card.classes) > MAX_TOLD_CLASSES else ""
@@ -67,7 +58,7 @@ def choose_generated(
         raise UserError(f"--from {text}: choose what it makes with --target: {told}")
     total = sum(term.weight for term in wanted)
     shares = {card.classes[card.class_index(term.name)]: term.weight / total for term in wanted}
-    return card, tuple(shares.items())
+    return GeneratedPicture(card, tuple(shares.items()))
 
 
 def drop_unseen_targets(recipe: Recipe, sink: EventSink) -> Recipe:

@@ -1,1 +1,1 @@
-"""Sounds that generators make: a dream's beginning, and grains."""
+"""What generators make beyond one picture to begin on: events that sound."""

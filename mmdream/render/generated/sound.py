@@ -22,10 +22,9 @@ from mmdream.audio.synthesis import (
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.rng import rng_for
-from mmdream.networks.generator_card import GeneratorCard
+from mmdream.networks.generator_card import GeneratorCard, find_generator
 from mmdream.networks.registry import load_card
 from mmdream.render.generated.events import event_rate, make_events
-from mmdream.render.start import choose_generated
 from mmdream.settings.recipe import GENERATOR_PREFIX, Recipe
 from mmdream.settings.targets import Term
 
@@ -75,9 +74,15 @@ def parse_sound_start(text: str, terms: tuple[Term, ...], seconds: float) -> Mad
 
     UserError: neither of the two, no such generator, none of its classes, or a length out of range.
     """
-    if text.startswith(GENERATOR_PREFIX):
-        return GeneratedSound(*choose_generated(text, terms, "sound"), seconds)
-    return parse_signal(text, seconds)
+    if not text.startswith(GENERATOR_PREFIX):
+        return parse_signal(text, seconds)
+    card = find_generator(text.removeprefix(GENERATOR_PREFIX), "sound")
+    wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
+    if not wanted:
+        raise UserError(f"--from {text}: choose what it makes with --target: {', '.join(card.classes[:12])}")
+    total = sum(term.weight for term in wanted)
+    shares = {card.classes[card.class_index(term.name)]: term.weight / total for term in wanted}
+    return GeneratedSound(card, tuple(shares.items()), seconds)
 
 
 def drop_unheard_targets(recipe: Recipe, sink: EventSink) -> Recipe:
