@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import scipy.signal
 
-from mmdream.audio.grains.atoms import MIN_SECONDS, Atom, make_atom
+from mmdream.audio.grains.atoms import FADE_IN_SECONDS, MIN_SECONDS, Atom, make_atom
 from mmdream.audio.resynthesis import griffin_lim
 from mmdream.audio.source import ArraySource
 from mmdream.audio.spectra import (
@@ -38,7 +38,7 @@ WAVE_RATE = 16_000
 WAVE_LEVEL = 0.1
 """RMS of the loud part of a wave: its peaks stay within -1..1."""
 FAINT = 2e-3
-"""Of an event's loudest sample: what is fainter at its end is cut off."""
+"""Of an event's loudest sample: what is fainter before and behind it is cut off."""
 END_SECONDS = 0.02
 """In which an event ends that is cut off while it sounds."""
 STFT = make_stft(MAP_RATE)
@@ -73,13 +73,14 @@ def encode_wave(atom: Atom) -> np.ndarray:
 
 
 def make_event(samples: np.ndarray, rate: int, kind: str, name: str, credit: str = "") -> Atom | None:
-    """An atom of a sound that was made, float32 [sample], without the silence at its end; None: it is all."""
+    """An atom of a sound that was made, float32 [sample], without silence around it; None: all is silence."""
     loudest = np.abs(samples).max()
     heard = np.flatnonzero(np.abs(samples) > FAINT * loudest)
     if not loudest or len(heard) < MIN_SECONDS * rate:
         return None
-    cut = samples[: int(heard[-1]) + 1].copy()
-    fall = min(round(END_SECONDS * rate), len(cut))
+    cut = samples[int(heard[0]) : int(heard[-1]) + 1].copy()
+    rise, fall = (min(round(length * rate), len(cut)) for length in (FADE_IN_SECONDS, END_SECONDS))
+    cut[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)
     cut[-fall:] *= np.linspace(1, 0, fall, dtype=np.float32) ** 2
     made = make_atom(cut, rate, kind, name)
     return Atom(made.samples, rate, kind, name, credit)

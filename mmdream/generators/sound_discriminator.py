@@ -24,7 +24,7 @@ from mmdream.networks.network import load_shared_network
 
 layers, ops = keras.layers, keras.ops
 
-WAVE_KERNEL, WAVE_STRIDE, WAVE_LEVELS, WAVE_CHANNELS = 25, 4, 5, 16
+WAVE_KERNEL, WAVE_STRIDE, WAVE_LEVELS, WAVE_CHANNELS = 25, 4, 5, 8
 """Of the head over samples (Donahue et al. 2019); each level has twice the channels of the one before."""
 MOST_SHUFFLE = 2
 """Places by which a level of that head is moved at most, that it cannot go by the phase of a grid."""
@@ -104,13 +104,15 @@ class PhaseShuffle(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        # Its state is kept with the weights: a training that goes on draws what an unbroken one draws.
-        self.seeds = keras.random.SeedGenerator(seed)
+        self.seed = seed
+        # Kept with the weights: a training that goes on draws what an unbroken one draws.
+        self.count = self.add_weight((), "zeros", "int32", trainable=False, name="count")
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """See the class."""
-        length = ops.shape(x)[1]
-        first = keras.random.randint((), 0, 2 * MOST_SHUFFLE + 1, seed=self.seeds)
+        length, seed = ops.shape(x)[1], tf.stack([tf.constant(self.seed), self.count.value])
+        first = tf.random.stateless_uniform((), seed, 0, 2 * MOST_SHUFFLE + 1, tf.int32)
+        self.count.assign_add(1)
         padded = ops.pad(x, ((0, 0), (MOST_SHUFFLE, MOST_SHUFFLE), (0, 0), (0, 0)), "reflect")
         return padded[:, first : first + length]
 

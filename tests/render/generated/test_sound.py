@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from mmdream import Recipe
+from mmdream.audio import events
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.core.events import EventSink
 from mmdream.networks.generator_card import GENERATOR_WEIGHTS
@@ -43,6 +44,8 @@ def own_models(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setattr(sets, "user_cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(sets, "GENERATED_ATOMS", 2)
     monkeypatch.setattr(sound, "MAX_EVENTS", 3)
+    for name in ("BAND_ITERATIONS", "PHASE_ITERATIONS"):
+        monkeypatch.setattr(events, name, 4)
 
 
 def generated(name: str, *targets: str, seconds: float = 2.0) -> GeneratedSound:
