@@ -2,6 +2,7 @@
 
     python scripts/judge_grains.py training/sound-judge.npz ../shared/data [--target dog] [--seeds 10]
                                    [--sounds rain strings vibe_ace voice] [--json figures.json]
+                                   [--grain-set shipped|FOLDER|generator:NAME]
 
 The judge is that of train_sound_judge.py; it has not heard the recordings that the atoms are cut from. Each
 sound is dreamed with `--target` and each seed. Chances of the class in 1 s from 0.1 s before each grain,
@@ -67,18 +68,16 @@ def judge_places(judge: Judge, place: int, sound: np.ndarray, rate: int, seconds
 
 
 def dream_and_judge(
-    judge: Judge, source: ArraySource, name: str, network: Network, seed: int
+    judge: Judge, source: ArraySource, name: str, network: Network, settings: list[str]
 ) -> dict[str, float]:
     """The chances in one dream."""
-    recipe, place = build_recipe([name], [f"seed={seed}"]), judge.class_index(name)
-    settings = AudioDreamSettings.from_recipe(recipe, atoms=load_atoms(recipe, network, EventSink()))
+    recipe, place = build_recipe([name], settings), judge.class_index(name)
+    how = AudioDreamSettings.from_recipe(recipe, atoms=load_atoms(recipe, network, EventSink()))
     parts = defaultdict[str, list[np.ndarray]](list)
     hooks = DreamHooks(on_stem=lambda stem, samples: parts[stem].append(samples))
-    report = dream_source(
-        source, lambda samples: parts["dream"].append(samples), network, settings, hooks=hooks
-    )
+    report = dream_source(source, lambda samples: parts["dream"].append(samples), network, how, hooks=hooks)
     events = list(report.grains)
-    found = {"grains": len(events), "of_the_class": sum(grain.kind == name for grain in events)}
+    found = {"grains": len(events), "of_the_class": sum(is_of(network, grain.kind, name) for grain in events)}
     if not events:
         return found | dict.fromkeys(("dream", "alone", "source", "backwards"), 0.0)
     sounds = {stem: np.concatenate(blocks, axis=1) for stem, blocks in parts.items()}
@@ -87,6 +86,11 @@ def dream_and_judge(
     heard = {"dream": sounds["dream"], "alone": alone, "source": sounds["source"], "backwards": backwards}
     at = [grain.seconds for grain in events]
     return found | {key: judge_places(judge, place, each, source.rate, at) for key, each in heard.items()}
+
+
+def is_of(network: Network, kind: str, name: str) -> bool:
+    """Whether a grain's kind is the network's class of that name."""
+    return network.card.find_class(kind) == network.card.find_class(name)
 
 
 def main() -> None:
@@ -99,13 +103,15 @@ def main() -> None:
     parser.add_argument("--sounds", nargs="+", default=list(SOUNDS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=Path, help="where all figures go")
+    parser.add_argument("--grain-set", default="shipped")
     args = parser.parse_args()
     judge, network = load_judge(args.judge), load_network(load_card("melnet"))
     name, figures = judge.classes[judge.class_index(args.target)], dict[str, Any]()
     missed = []
     for sound in args.sounds:
         source = load_sound(args.data, sound)
-        rows = [dream_and_judge(judge, source, name, network, seed) for seed in range(args.seeds)]
+        each = [[f"seed={seed}", f"grain_set={args.grain_set}"] for seed in range(args.seeds)]
+        rows = [dream_and_judge(judge, source, name, network, how) for how in each]
         present = sum(row["dream"] >= PRESENT * row["alone"] > 0 for row in rows)
         new = sum(row["dream"] >= NEW * row["source"] > 0 for row in rows)
         mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

@@ -58,7 +58,7 @@ def main() -> None:
     judges = {
         name: card_judge(load_network(load_card(name), given.get(name)), wnids) for name in chosen.judges
     }
-    card = find_generator(chosen.name)
+    card = find_generator(chosen.name, "picture")
     found: dict[str, dict[str, list[list[float]]]] = {way: {} for way in WAYS}
     rows = []
     for name in card.classes:

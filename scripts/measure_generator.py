@@ -31,8 +31,9 @@ from judge_dreams import SIDE, Judge, card_judge, read_validation_pictures
 
 from mmdream.core.events import EventSink
 from mmdream.datasets.folder import read_dataset
+from mmdream.generators.examples import RealExamples
 from mmdream.generators.figures import build_judge
-from mmdream.generators.pictures import RealPictures, load_pictures
+from mmdream.generators.pictures import load_pictures
 from mmdream.generators.task import CriticNetwork
 from mmdream.media.image import read_image, write_image
 from mmdream.networks.generator import Generator, draw_latent, load_generator
@@ -67,7 +68,7 @@ def main() -> None:
     chosen = options.parse_args()
     shared = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
     chosen.out.mkdir(parents=True, exist_ok=True)
-    generator = load_generator(find_generator(chosen.name))
+    generator = load_generator(find_generator(chosen.name, "picture"))
     names = generator.card.classes
     real = load_pictures(read_dataset(chosen.data), generator.card.side, lambda done, total: None)
     about = load_card(chosen.judge)
@@ -146,7 +147,7 @@ def rate_hits(judge: Judge, shown: list[np.ndarray], wanted: int) -> list[float]
     return [round(float(np.mean(ranks < best)), 3) for best in (1, 5)]
 
 
-def measure_variety(features: Features, samples: np.ndarray, real: RealPictures, place: int) -> float:
+def measure_variety(features: Features, samples: np.ndarray, real: RealExamples, place: int) -> float:
     """Median distance between two samples over that between two real pictures, as many of each."""
     own = np.flatnonzero(real.labels == place)[: len(samples)]
     made, others = (median_distance(features(each)) for each in (samples, real.select(own)))
@@ -163,11 +164,11 @@ def draw_neighbours(
     features: Features,
     samples: dict[str, np.ndarray],
     kept: dict[str, list[np.ndarray]],
-    real: RealPictures,
+    real: RealExamples,
     path: Path,
 ) -> dict[str, float]:
     """Draw samples beside their nearest training pictures; tell how near those are, and to real pictures."""
-    side, shown, nearest, own_nearest = real.pixels.shape[1], [], [], []
+    side, shown, nearest, own_nearest = real.values.shape[1], [], [], []
     each = -(-SHOWN // len(samples))
     for place, name in enumerate(samples):
         places = np.flatnonzero(real.labels == place)

@@ -1,6 +1,7 @@
 """What grains bring to dreams of real sounds, and where they stand.
 
     python scripts/measure_grains.py ../shared/data [--sounds dog rain ...] [--draws 20] [--json figures.json]
+                                     [--grain-set shipped|FOLDER|generator:NAME]
 
 The sounds are those of check_sounds.py, whole. The columns:
 
@@ -41,7 +42,7 @@ from mmdream.core.events import EventSink
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 from mmdream.render.atoms import load_atoms
-from mmdream.settings.recipe import Recipe
+from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import Schedule
 
 ONSET_SECONDS, RANDOM_PLACES = 0.03, 1000
@@ -149,8 +150,10 @@ def main() -> None:
     parser.add_argument("--sounds", nargs="+", default=[*CLIPS, *FILES])
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--json", type=Path, help="where the figures are kept")
+    parser.add_argument("--grain-set", default="shipped")
     args = parser.parse_args()
-    network, recipe = load_network(load_card("melnet")), Recipe()
+    network = load_network(load_card("melnet"))
+    recipe = Recipe(sound_manner=AudioOptions(grain_set=args.grain_set))
     settings = AudioDreamSettings(Schedule(), atoms=load_atoms(recipe, network, EventSink()))
     figures: dict[str, Any] = {}
     for name in args.sounds:

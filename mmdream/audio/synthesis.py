@@ -134,7 +134,7 @@ def parse_signal(text: str, seconds: float) -> SignalSpec:
             return SignalSpec(kind, seconds, tuple(map(float, parts)))
         except ValueError:
             pass
-    raise UserError(f"--from is {text!r}; write noise, silence, sine:440 or sweep:100-8000")
+    raise UserError(f"--from is {text!r}; write noise, silence, sine:440, sweep:100-8000 or generator:NAME")
 
 
 def generate_signal(signal: SignalSpec, seed: int) -> Iterator[np.ndarray]:

@@ -38,7 +38,7 @@ from mmdream.settings.schedule import AUDIO_FEATURES, DEFAULT_FACTORS
 from mmdream.settings.targets import Targets
 
 if TYPE_CHECKING:
-    from mmdream.audio.synthesis import SignalSpec
+    from mmdream.render.generated.sound import SoundStart
 
 
 @checked
@@ -141,7 +141,7 @@ class AudioCommandOptions:
 
     start: str | None = setting(
         None,
-        "Dream on noise, silence, sine:HZ or sweep:HZ-HZ instead of a recording.",
+        "Dream on noise, silence, sine:HZ, sweep:HZ-HZ, or what generator:NAME makes of --target.",
         SOURCE,
         "KIND",
         name="from",
@@ -188,9 +188,9 @@ def audio(
     """
     result, how = given.settings(OutputOptions()), given.settings(AudioCommandOptions())
     track, out, overwrite = given.values.get("sound-track"), result.output, result.overwrite
-    start, is_silence = _find_start(source, how, given)
     clips = _build_clips(given)
     recipe = build_recipe(given, "audio")
+    start, is_silence = _find_start(source, how, given, recipe)
     if is_silence and "invent" not in given:
         recipe = replace(recipe, sound_manner=replace(recipe.sound_manner, invent=1.0))
     if is_silence and recipe.sound_manner.invent == 0:
@@ -246,18 +246,20 @@ def audio(
 
 
 def _find_start(
-    source: Path | None, how: AudioCommandOptions, given: Given
-) -> tuple[Path | SignalSpec, bool]:
+    source: Path | None, how: AudioCommandOptions, given: Given, recipe: Recipe
+) -> tuple[SoundStart, bool]:
     """What a sound is dreamed on, and whether that is silence."""
-    from mmdream.audio.synthesis import parse_signal
+    from mmdream.render.generated.sound import parse_sound_start
 
     if source is not None and how.start is None:
         if "seconds" in given:
             raise UserError("--seconds is the length of what --from makes; a recording keeps its own")
         return source, False
     if source is not None or how.start is None:
-        raise UserError("give a sound to dream on, or --from noise, silence, sine:440 or sweep:100-8000")
-    signal = parse_signal(how.start, how.seconds)
+        raise UserError(
+            "give a sound to dream on, or --from noise, silence, sine:440, sweep:100-8000 or generator:NAME"
+        )
+    signal = parse_sound_start(how.start, recipe.sound_wishes.terms, how.seconds)
     if "sound-track" in given:
         raise UserError("--sound-track chooses among the sound tracks of a file; drop it or --from")
     return signal, signal.kind == "silence"

@@ -157,7 +157,8 @@ def _describe_generator(card: GeneratorCard) -> Iterator[str]:
     """All about one generator, a fact a line."""
     yield f"{card.name} ({card.role}): {card.about}"
     yield f"classes: {', '.join(card.classes)}"
-    yield f"pictures: {card.side} px"
+    unit = {"picture": "px", "spectrogram": "bands", "wave": "samples"}[card.form]
+    yield f"{card.form}s: {card.side} {unit}"
     yield f"weights: {card.weights}"
     yield from _describe_origin(card)
 
@@ -215,7 +216,7 @@ def dreamer(given: Given) -> None:
 @train.command()
 @takes(options(GeneratorSettings), pick(options(OutputOptions), "overwrite json"))
 def generator(given: Given) -> None:
-    """Train a generator, which makes pictures of your classes: `mmdream image --from generator:NAME`.
+    """Train a generator of pictures or sounds of your classes: `mmdream image|audio --from generator:NAME`.
 
     The same command goes on where it was stopped.
     """

@@ -1,1 +1,1 @@
-"""Networks that make pictures: how one is trained against another that tells its pictures from real ones."""
+"""Networks that make pictures and sounds: how each is trained against another that tells made from real."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmdream.generators.augment import augment_pictures
-from mmdream.generators.pictures import GROUP
+from mmdream.generators.examples import GROUP
 from mmdream.generators.task import CriticNetwork
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import load_shared_network
@@ -32,11 +32,13 @@ LARGE_MAP = 8
 SCALE_FLOOR = 0.2
 """Of the mean deviation of a layer's channels, that is added to each: hardly any ever answer."""
 STAT_BATCH = 32
-"""Pictures that channels are measured on at once."""
+"""Examples that channels are measured on at once."""
 
 ViewFunction = Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]]
-"""Pictures, float32 [n, side, side, 3], 0..1, and a seed, int32 [2] -> maps, float32 [n, h, w, c], one for
-each head."""
+"""Examples, as a generator makes them, and a seed, int32 [2] -> maps, float32 [n, h, w, c], one for each
+head."""
+MapFunction = Callable[[tf.Tensor], list[tf.Tensor]]
+"""Examples -> maps of features."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,27 @@ def build_discriminator(network: CriticNetwork | None, pictures: np.ndarray, cla
     """
     side = pictures.shape[1]
     if network is None:
-        head = _build_pixel_head(classes, side // LARGE_MAP)
+        head = build_pixel_head(classes, side // LARGE_MAP)
         return Discriminator(lambda x, seed: [2 * augment_pictures(x, side, seed) - 1], [head])
     seen = side * SEEN_RATIO
     loaded = load_shared_network(network.card, network.weights)
     features = loaded.layer_features(judged_layers(network))
+    scale, heads = scale_features(lambda x: features(tf.image.resize(x, (seen, seen))), pictures, classes)
+
+    def view(x: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        # Pixels as they are: enlarged ones hide what a network that withstands noise does not see either.
+        return [2 * x - 1, *scale(features(augment_pictures(x, seen, seed)))]
+
+    return Discriminator(view, [build_pixel_head(classes, 4), *heads])
+
+
+def scale_features(
+    features: MapFunction, examples: np.ndarray, classes: int
+) -> tuple[Callable[[list[tf.Tensor]], list[tf.Tensor]], list[keras.Model]]:
+    """What brings all features to one size, by those of real examples, and a head for each of their maps."""
     moments = []
-    for first in range(0, len(pictures), STAT_BATCH):
-        maps = features(tf.image.resize(pictures[first : first + STAT_BATCH], (seen, seen)))
+    for first in range(0, len(examples), STAT_BATCH):
+        maps = features(tf.constant(examples[first : first + STAT_BATCH]))
         moments.append([(tf.reduce_mean(a, (0, 1, 2)), tf.reduce_mean(a * a, (0, 1, 2))) for a in maps])
     shifts, scales = [], []
     for each in zip(*moments, strict=True):
@@ -72,16 +87,10 @@ def build_discriminator(network: CriticNetwork | None, pictures: np.ndarray, cla
         shifts.append(mean)
         scales.append(1 / (deviation + SCALE_FLOOR * deviation.mean() + 1e-6))
 
-    def view(x: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
-        found = features(augment_pictures(x, seen, seed))
-        # Pixels as they are: enlarged ones hide what a network that withstands noise does not see either.
-        return [
-            2 * x - 1,
-            *((a - shift) * scale for a, shift, scale in zip(found, shifts, scales, strict=True)),
-        ]
+    def scale(found: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [(a - shift) * factor for a, shift, factor in zip(found, shifts, scales, strict=True)]
 
-    heads = [_build_head(int(a.shape[1]), int(a.shape[-1]), classes) for a in maps]
-    return Discriminator(view, [_build_pixel_head(classes, 4), *heads])
+    return scale, [_build_head(int(a.shape[1]), int(a.shape[-1]), classes) for a in maps]
 
 
 def judged_layers(network: CriticNetwork) -> tuple[str, ...]:
@@ -96,16 +105,16 @@ def _build_head(size: int, channels: int, classes: int) -> keras.Model:
     large = size > LARGE_MAP
     x = maps = keras.Input((None, None, channels))
     x = _convolve(x, ENTRY_CHANNELS if large else HEAD_CHANNELS, 1)
-    return _add_logits(maps, x, classes, 2 if large else 1)
+    return add_logits(maps, x, classes, 2 if large else 1)
 
 
-def _build_pixel_head(classes: int, stride: int) -> keras.Model:
+def build_pixel_head(classes: int, stride: int, colors: int = 3) -> keras.Model:
     """A head with layers of its own from pixels on, down to a map of a `stride`, a power of two."""
-    x = pixels = keras.Input((None, None, 3))
+    x = pixels = keras.Input((None, None, colors))
     width = ENTRY_CHANNELS // 2
     while stride > 1:
         x, width, stride = _convolve(x, width, 4, 2), min(2 * width, 2 * HEAD_CHANNELS), stride // 2
-    return _add_logits(pixels, x, classes)
+    return add_logits(pixels, x, classes)
 
 
 def _convolve(x: keras.KerasTensor, width: int, side: int, stride: int = 1) -> keras.KerasTensor:
@@ -113,9 +122,8 @@ def _convolve(x: keras.KerasTensor, width: int, side: int, stride: int = 1) -> k
     return layers.LeakyReLU(0.2)(x)
 
 
-def _add_logits(
-    inputs: keras.KerasTensor, x: keras.KerasTensor, classes: int, stride: int = 1
-) -> keras.Model:
+def add_logits(inputs: keras.KerasTensor, x: keras.KerasTensor, classes: int, stride: int = 1) -> keras.Model:
+    """A head that ends on features `x`, [n, h, w, c], of its `inputs`."""
     x = _convolve(GroupDeviation()(x), HEAD_CHANNELS, 3, stride)
     shares = keras.Input((classes,))
     normal = keras.initializers.RandomNormal(0, HEAD_CHANNELS**-0.5)

@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.core.errors import UserError
-from mmdream.generators.discriminator import Discriminator, build_discriminator
-from mmdream.generators.figures import FeatureFunction, Likeness, build_judge, measure_likeness
+from mmdream.generators.discriminator import Discriminator
+from mmdream.generators.examples import RealExamples, one_hot
+from mmdream.generators.figures import FeatureFunction, Likeness, measure_likeness
+from mmdream.generators.forms import build_task_discriminator, build_task_judge, draw_examples
 from mmdream.generators.losses import FIGURES, compare_pictures
-from mmdream.generators.pictures import RealPictures, one_hot
 from mmdream.generators.task import GeneratorTask
 from mmdream.media.image import write_image
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.generator import draw_latent, make_pictures
-from mmdream.networks.generator_model import build_generator
+from mmdream.networks.generator_model import build_form
 from mmdream.training.task import RoundJournal, find_best_round
 
 ROUND_STEPS = 250
@@ -37,9 +38,9 @@ HEAD_RATE = 2.0
 """Of the heads' learning rate over the generator's: what tells pictures apart has to keep up."""
 LAST_RATE = 0.1
 """Share of the learning rate that is left at the end."""
-STATISTIC_PICTURES = 256
+STATISTIC_EXAMPLES = 256
 """By which features are brought to one size."""
-ROUND_PICTURES, LAST_PICTURES = 400, 2000
+ROUND_EXAMPLES, LAST_EXAMPLES = 400, 2000
 """That are measured after each round, and at the end."""
 SHEETS = "sheets"
 """Folder of a row of samples, a class each, for each round."""
@@ -55,8 +56,8 @@ class GeneratorTrainer(keras.Model):  # type: ignore[misc]  # Keras has no types
         super().__init__()
         settings, classes = task.settings, len(task.dataset.classes)
         self.settings, self.discriminator = settings, discriminator
-        self.generator = build_generator(classes, settings.side, settings.width)
-        self.average = build_generator(classes, settings.side, settings.width)
+        self.generator = build_form(task.form, classes, task.side, settings.width)
+        self.average = build_form(task.form, classes, task.side, settings.width)
         self.average.set_weights(self.generator.get_weights())
         self.heads = list(discriminator.heads)
         self.head_variables = [each for head in self.heads for each in head.trainable_variables]
@@ -73,7 +74,7 @@ class GeneratorTrainer(keras.Model):  # type: ignore[misc]  # Keras has no types
         self._steps = {each: self._trace_step(each) for each in (False, True)}
 
     def learn(self, step: int, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-        """Learn from a batch, see `RealPictures.draw_batch`; its `FIGURES`."""
+        """Learn from a batch, see `RealExamples.draw_batch`; its `FIGURES`."""
         seed = np.array([self.settings.seed % (1 << 31), step], np.int32)
         kept = min(AVERAGE, (step + 1) / (step + 10))
         figures = self._steps[step % PENALTY_STEPS == 0](*map(tf.constant, batch), seed, np.float32(kept))
@@ -106,7 +107,7 @@ class GeneratorTrainer(keras.Model):  # type: ignore[misc]  # Keras has no types
 
 
 def fit_generator(
-    task: GeneratorTask, real: RealPictures, folder: Path, say: Callable[[str], object], progress: Progress
+    task: GeneratorTask, real: RealExamples, folder: Path, say: Callable[[str], object], progress: Progress
 ) -> tuple[keras.Model, Likeness, list[dict[str, float]]]:
     """Train, going on with the rounds in `folder`: the best round's mean weights, its figures, a row a round.
 
@@ -114,15 +115,15 @@ def fit_generator(
     """
     settings = task.settings
     keras.utils.set_random_seed(settings.seed % (1 << 32))
-    statistics = real.select(real.draw_even(STATISTIC_PICTURES, settings.seed))
-    trainer = GeneratorTrainer(task, build_discriminator(task.network, statistics, real.classes))
+    statistics = real.select(real.draw_even(STATISTIC_EXAMPLES, settings.seed))
+    trainer = GeneratorTrainer(task, build_task_discriminator(task, statistics))
     weights = sum(int(np.prod(each.shape)) for each in trainer.head_variables)
     say(
         f"a generator of {trainer.generator.count_params():,} weights against {weights:,}: "
-        f"{len(real.pixels)} pictures of {real.classes} classes to learn from"
+        f"{len(real.values)} {task.examples} of {real.classes} classes to learn from"
     )
-    judge = build_judge(task.judge, lambda: progress("looking", 0, 1))
-    real_features = judge(real.select(real.draw_even(ROUND_PICTURES, settings.seed)))
+    judge = build_task_judge(task, lambda: progress("looking", 0, 1))
+    real_features = judge(real.select(real.draw_even(ROUND_EXAMPLES, settings.seed)))
     journal = RoundJournal(folder)
     done, rounds = len(journal.rounds), math.ceil(settings.steps / ROUND_STEPS)
     if done:
@@ -132,13 +133,14 @@ def fit_generator(
         for step in range(number * ROUND_STEPS, min((number + 1) * ROUND_STEPS, settings.steps)):
             figures.append(trainer.learn(step, real.draw_batch(settings.batch, settings.seed, step)))
             progress("training", step + 1, settings.steps)
-        made = make_samples(trainer.average, ROUND_PICTURES, real.classes, settings.seed)
+        made = make_samples(trainer.average, ROUND_EXAMPLES, real.classes, settings.seed)
         if not np.isfinite(made).all():
             raise UserError(f"the weights grew beyond all numbers in round {number + 1}; take a lower --rate")
         likeness = measure_likeness(real_features, judge(made))
         row = dict(zip(FIGURES, np.mean(figures, axis=0).tolist(), strict=True)) | asdict(likeness)
         (folder / SHEETS).mkdir(exist_ok=True)
-        write_image(folder / SHEETS / f"{number:05d}.png", np.concatenate(list(made[: real.classes]), 1))
+        shown = draw_examples(task, made[: real.classes])
+        write_image(folder / SHEETS / f"{number:05d}.png", np.concatenate(list(shown), 1))
         journal.add({"epoch": number, **row, "val_loss": likeness.distance}, trainer.save_weights)
         say(
             f"round {number + 1} of {rounds}: the real one told {row['told']:.0%} of the time; distance "
@@ -150,13 +152,13 @@ def fit_generator(
 
 
 def make_samples(model: keras.Model, count: int, classes: int, seed: int) -> np.ndarray:
-    """So many pictures of a graph, of each class in turn: float32 [count, side, side, 3]; always the same."""
+    """So many examples of a graph, of each class in turn, float32 [count, ...]; always the same."""
     latents = np.stack([draw_latent(seed, "sample", number) for number in range(count)])
     return make_pictures(model, latents, one_hot(np.arange(count) % classes, classes))
 
 
-def _measure_all(model: keras.Model, real: RealPictures, judge: FeatureFunction, seed: int) -> Likeness:
-    """Beside as many real pictures as there are, up to `LAST_PICTURES`."""
-    places = real.draw_even(LAST_PICTURES, seed)
+def _measure_all(model: keras.Model, real: RealExamples, judge: FeatureFunction, seed: int) -> Likeness:
+    """Beside as many real examples as there are, up to `LAST_EXAMPLES`."""
+    places = real.draw_even(LAST_EXAMPLES, seed)
     made = make_samples(model, len(places), real.classes, seed)
     return measure_likeness(judge(real.select(places)), judge(made))

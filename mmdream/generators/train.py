@@ -45,6 +45,7 @@ class GeneratorReport:
 
     name: str
     folder: Path
+    medium: str
     classes: tuple[str, ...]
     likeness: Likeness
     seconds: float
@@ -52,12 +53,15 @@ class GeneratorReport:
     def lines(self) -> list[str]:
         """For people."""
         likeness = self.likeness
+        command, length = {"picture": ("image", "--size 640x360"), "sound": ("audio", "--seconds 10")}[
+            self.medium
+        ]
         return [
-            f"{self.name}: distance {likeness.distance:.1f} from real pictures, precision "
+            f"{self.name}: distance {likeness.distance:.1f} from real {self.medium}s, precision "
             f"{likeness.precision:.2f}, recall {likeness.recall:.2f}",
             f"  generator, samples and report: {self.folder}",
-            f'  dream of it: mmdream image --from generator:{self.name} --target "{self.classes[0]}" '
-            "--size 640x360",
+            f'  dream of it: mmdream {command} --from generator:{self.name} --target "{self.classes[0]}" '
+            f"{length}",
             f"  {self.seconds:.0f} s of work",
         ]
 
@@ -92,7 +96,7 @@ def _run(
 ) -> GeneratorReport:
     # After everything that can be checked is checked: these bring TensorFlow in.
     from mmdream.generators.fit import SHEETS, fit_generator, make_samples
-    from mmdream.generators.pictures import load_pictures
+    from mmdream.generators.forms import draw_examples, load_real
     from mmdream.networks.network import variables_by_name
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -101,7 +105,7 @@ def _run(
         listener.progress(stage, done, total)
 
     settings, classes = task.settings, task.dataset.classes
-    real = load_pictures(task.dataset, settings.side, lambda done, total: progress("looking", done, total))
+    real = load_real(task, lambda done, total: progress("looking", done, total))
     model, likeness, rounds = fit_generator(task, real, folder, listener.say, progress)
     result = folder / "result"
     shutil.rmtree(result, ignore_errors=True)
@@ -111,15 +115,20 @@ def _run(
     }
     with atomic_file(result / GENERATOR_WEIGHTS) as draft, open(draft, "wb") as file:
         np.savez_compressed(file, **arrays)
-    card = _describe_generator(task, likeness, hash_file(result / GENERATOR_WEIGHTS), rounds)
+    card = _describe_generator(
+        task, likeness, hash_file(result / GENERATOR_WEIGHTS), rounds, len(real.values)
+    )
     write_atomically(result / GENERATOR_CARD, generator_card_to_toml(card).encode())
     shown = min(len(classes), MAX_CLASSES_SHOWN)
-    samples = make_samples(model, SAMPLES_PER_CLASS * len(classes), len(classes), settings.seed)
+    made = make_samples(model, SAMPLES_PER_CLASS * len(classes), len(classes), settings.seed)
+    samples = draw_examples(task, made)
     columns = [np.concatenate(list(samples[place :: len(classes)]), 1) for place in range(shown)]
     write_image(result / SAMPLES, np.concatenate(columns))
     _write_history(folder / SHEETS, result / HISTORY)
-    _plot_curves(rounds, result / CURVES)
-    report = GeneratorReport(settings.name, task.folder, classes, likeness, time.monotonic() - began)
+    _plot_curves(rounds, task.dataset.medium, result / CURVES)
+    report = GeneratorReport(
+        settings.name, task.folder, task.dataset.medium, classes, likeness, time.monotonic() - began
+    )
     values = {**report.as_json(), "command": task.command, "rounds": rounds}
     write_atomically(result / REPORT_FILE, json.dumps(values, indent=1, ensure_ascii=False).encode())
     move_network_into_place(result, task.folder, task.overwrite)
@@ -127,16 +136,22 @@ def _run(
 
 
 def _describe_generator(
-    task: GeneratorTask, likeness: Likeness, digest: str, rounds: Sequence[dict[str, float]]
+    task: GeneratorTask, likeness: Likeness, digest: str, rounds: Sequence[dict[str, float]], examples: int
 ) -> GeneratorCard:
-    """The card of a generator whose weights are written."""
+    """The card of a generator whose weights are written; `examples` were learned from."""
     settings, dataset, info = task.settings, task.dataset, task.dataset.info
     terms = info.licence if info else f"trained on {dataset.name}, whose terms are yours to know"
-    network = "pixels" if task.network is None else f"{settings.net}'s features"
+    own = {"picture": "pixels", "spectrogram": "levels in bands", "wave": "samples"}[task.form]
+    network = own if task.network is None else f"{task.network.card.name}'s features"
+    size = {
+        "picture": f"{task.side} px",
+        "spectrogram": f"as {task.side} bands over time",
+        "wave": "as samples",
+    }[task.form]
     facts: dict[str, str | float] = {
-        "data": f"{dataset.name}, {len(dataset.classes)} classes, {len(dataset.examples)} pictures",
+        "data": f"{dataset.name}, {len(dataset.classes)} classes, {examples} {task.examples}",
         "told_apart_by": network,
-        "judge": settings.judge,
+        "judge": "cepstra" if task.judge is None else task.judge.card.name,
         "distance": round(likeness.distance, 2),
         "precision": round(likeness.precision, 3),
         "recall": round(likeness.recall, 3),
@@ -146,10 +161,11 @@ def _describe_generator(
     return GeneratorCard(
         role="generator",
         classes=dataset.classes,
-        side=settings.side,
+        side=task.side,
         width=settings.width,
         sha256=digest,
-        about=f"Makes pictures of {len(dataset.classes)} classes of {dataset.name}, {settings.side} px.",
+        form=task.form,
+        about=f"Makes {dataset.medium}s of {len(dataset.classes)} classes of {dataset.name}, {size}.",
         licence=terms,
         source="mmdream train generator",
         credits=info.citation if info else f"{dataset.name}: yours to give.",
@@ -166,13 +182,13 @@ def _write_history(sheets: Path, path: Path) -> None:
     write_image(path, np.concatenate([read_image(rows[place]) for place in places]))
 
 
-def _plot_curves(rounds: Sequence[dict[str, float]], path: Path) -> None:
+def _plot_curves(rounds: Sequence[dict[str, float]], medium: str, path: Path) -> None:
     """Draw distance, precision and recall, and how often the real one was told, round by round."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     numbers = [row["epoch"] + 1 for row in rounds]
     left, right = figure.subplots(1, 2)
     left.plot(numbers, [row["distance"] for row in rounds])
-    left.set(xlabel="round", title="distance from real pictures", ylim=(0, None))
+    left.set(xlabel="round", title=f"distance from real {medium}s", ylim=(0, None))
     for key in ("precision", "recall", "told"):
         right.plot(numbers, [row[key] for row in rounds], label=key)
     right.set(xlabel="round", ylim=(0, 1))

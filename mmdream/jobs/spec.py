@@ -20,11 +20,11 @@ from mmdream import __version__
 from mmdream.core.files import hash_file
 from mmdream.core.processors import count_threads
 from mmdream.networks.network import choose_precision, has_bfloat16
-from mmdream.networks.registry import card_path, is_user_model, load_card
+from mmdream.networks.registry import GENERATOR_ENDING, card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.settings.definition import read_text, to_dict
 from mmdream.settings.passes import Pass, WeightsSource
-from mmdream.settings.recipe import GRAIN_SETS, NO_EXTRAS, ExtraOutputs, Recipe, Selection
+from mmdream.settings.recipe import GENERATOR_PREFIX, GRAIN_SETS, NO_EXTRAS, ExtraOutputs, Recipe, Selection
 from mmdream.settings.schedule import Drive
 from mmdream.settings.targets import Term
 
@@ -232,8 +232,16 @@ def _with_absolute_paths(value: Any) -> Any:
         if name not in (None, RANDOM) and (role.endswith("weights") or is_user_model(name)):
             found[role] = str(Path(name).expanduser().resolve())
     if found.get("grain_set", "none") not in GRAIN_SETS:
-        found["grain_set"] = str(Path(found["grain_set"]).expanduser().resolve())
+        found["grain_set"] = _resolve_grain_set(found["grain_set"])
     return replace(value, **found)
+
+
+def _resolve_grain_set(name: str) -> str:
+    """A folder's absolute path; of a generator too, unless it is called by its name."""
+    prefix = GENERATOR_PREFIX if name.startswith(GENERATOR_PREFIX) else ""
+    path = Path(name.removeprefix(prefix)).expanduser()
+    is_name = prefix and len(path.parts) == 1 and path.suffix != GENERATOR_ENDING
+    return name if is_name else f"{prefix}{path.resolve()}"
 
 
 def _hash_pass_files(pass_: Pass) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A generator with its weights: pictures as a function of latents and classes.
+"""A generator with its weights: pictures or sounds as a function of latents and classes.
 
 `Generator.model` is a Keras graph with a gradient to both of its inputs, so that a latent can be climbed, and
 pictures on a way from one latent or class to another are pictures of points between them.
@@ -16,26 +16,26 @@ from mmdream.core.files import hash_file
 from mmdream.core.rng import rng_for
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.generator_card import GeneratorCard
-from mmdream.networks.generator_model import LATENT, build_generator
+from mmdream.networks.generator_model import LATENT, build_form
 from mmdream.networks.network import assign_arrays
 from mmdream.networks.weights import read_arrays
 
 BATCH = 32
-"""Pictures that are made at once."""
+"""Pictures, or sounds, that are made at once."""
 PullBack = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """A gradient to a picture, float32 [h, w, 3] -> those to its latent, [`LATENT`], and its classes, [class]."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator, ready to make pictures."""
+    """A generator, ready to make what its card says."""
 
     card: GeneratorCard
     model: keras.Model
-    """See `networks.generator_model.build_generator`."""
+    """See `networks.generator_model.build_form`."""
 
     def make_pictures(self, latents: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Pictures, float32 [n, side, side, 3], RGB 0..1.
+        """Pictures, float32 [n, side, side, 3], RGB 0..1; of another form, see `Form`.
 
         Of latents, float32 [n, `LATENT`], and shares of classes, float32 [n, class].
         """
@@ -62,7 +62,7 @@ class Generator:
 
 
 def make_pictures(model: keras.Model, latents: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Pictures of a graph, see `Generator.make_pictures`."""
+    """Pictures, or another form, of a graph, see `Generator.make_pictures`."""
     parts = [
         model([tf.constant(latents[first : first + BATCH]), tf.constant(classes[first : first + BATCH])])
         for first in range(0, len(latents), BATCH)
@@ -82,6 +82,6 @@ def load_generator(card: GeneratorCard) -> Generator:
     arrays = read_arrays(card.weights)
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise UserError(f"{card.weights}: holds what is no number")
-    model = build_generator(len(card.classes), card.side, card.width)
+    model = build_form(card.form, len(card.classes), card.side, card.width)
     assign_arrays(model, arrays, f"generator {card.name}", card.weights)
     return Generator(card, model)

@@ -1,4 +1,4 @@
-"""The generators there are: which classes each makes pictures of, and where its weights lie.
+"""The generators there are: what each makes, of which classes, and where its weights lie.
 
 A generator has a folder ``NAME.generator`` with a card, its weights and the report of its training: in
 ``models/`` of the package, beside the networks that were trained, or wherever the user says.
@@ -26,9 +26,19 @@ from mmdream.networks.registry import (
     trained_folder,
 )
 
+Medium = Literal["picture", "sound"]
+Form = Literal["picture", "spectrogram", "wave"]
+"""What a generator makes: pictures, float32 [n, side, side, 3], RGB 0..1; spectrograms, [n, frame, band, 1],
+0..1; waves, [n, sample, 1], -1..1. See `mmdream.audio.events` of the latter two."""
+SPECTROGRAM_FRAMES, WAVE_SAMPLES = 96, 16_384
+"""Of an event, whatever its bands."""
 GENERATOR_CARD, GENERATOR_WEIGHTS = "generator.toml", "weights.npz"
-SIDES = (32, 64, 128)
-"""px that a generator's pictures may have."""
+SIDES: dict[Form, tuple[int, ...]] = {
+    "picture": (32, 64, 128),
+    "spectrogram": (64, 128),
+    "wave": (WAVE_SAMPLES,),
+}
+"""px that a generator's pictures may have, bands of its spectrograms, samples of its waves."""
 MAX_CLASSES, MAX_WIDTH = 1000, 64
 """What a card may claim: a graph is built by it before its weights are looked at."""
 
@@ -41,11 +51,13 @@ class GeneratorCard:
     classes: tuple[str, ...]
     """Names, in the order of its input."""
     side: int
-    """px of its pictures."""
+    """px of its pictures, bands of its spectrograms, or samples of its waves."""
     width: int
     """Channels of its finest level."""
     sha256: str
     """Of its weights file."""
+    form: Form = "picture"
+    """What it makes, see `networks.generator_model.build_form`."""
     about: str = ""
     licence: str = ""
     source: str = ""
@@ -55,10 +67,15 @@ class GeneratorCard:
     """Its folder."""
 
     def __post_init__(self) -> None:
-        if self.side not in SIDES or not 4 <= self.width <= MAX_WIDTH:
-            raise ValueError(f"pictures of {self.side} px by {self.width} channels are none that are made")
+        if self.side not in SIDES[self.form] or not 4 <= self.width <= MAX_WIDTH:
+            raise ValueError(f"a {self.form} of {self.side} by {self.width} channels is none that is made")
         if not 2 <= len(self.classes) <= MAX_CLASSES or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"{len(self.classes)} classes, or two of one name")
+
+    @property
+    def medium(self) -> Medium:
+        """What it makes: pictures or sounds."""
+        return "picture" if self.form == "picture" else "sound"
 
     @property
     def name(self) -> str:
@@ -110,8 +127,21 @@ def list_generators() -> Iterator[GeneratorCard]:
             yield read_generator_card(file)
 
 
-def find_generator(name: str) -> GeneratorCard:
-    """A generator by its name, or by the path of its folder; `UserError`: there is none, or it is damaged."""
+def find_generator(name: str, medium: Medium | None = None) -> GeneratorCard:
+    """A generator by its name, or by the path of its folder.
+
+    `UserError`: there is none, it is damaged, or it makes none of the `medium`.
+    """
+    card = _find_generator(name)
+    if medium not in (None, card.medium):
+        other = {"picture": "mmdream image --from", "sound": "mmdream audio --from"}[card.medium]
+        raise UserError(
+            f"{name}: makes {card.medium}s and no {medium}s; it goes with `{other} generator:{name}`"
+        )
+    return card
+
+
+def _find_generator(name: str) -> GeneratorCard:
     path = Path(name).expanduser()
     if path.suffix in (*FOREIGN_SUFFIXES, ".keras"):
         raise UserError(
@@ -134,7 +164,7 @@ def find_generator(name: str) -> GeneratorCard:
         f"generators: {', '.join(sorted(others))}" if others else "train one with `mmdream train generator`"
     )
     if name.partition(":")[0] in list_networks():
-        raise UserError(f"{name}: is a network that dreams and tells classes, and makes no pictures; {told}")
+        raise UserError(f"{name}: is a network that dreams and tells classes, and makes nothing; {told}")
     raise UserError(f'no generator "{name}"; {told}')
 
 

@@ -1,9 +1,10 @@
-"""The Keras graph of a generator: latents and shares of classes in, pictures out.
+"""The Keras graphs of generators: latents and shares of classes in, pictures, levels or samples out.
 
 Convolutions whose kernels are scaled by what a latent and a class make of each channel, and brought back to
 one size (Karras et al. 2020, "StyleGAN2", section 2.2), from 4 px on doubled level by level; each level adds
 its share of the colours. There is no noise within and no statistic of a batch: a picture is a function of its
-latent and its class, with a gradient to both.
+latent and its class, with a gradient to both. A spectrogram is made as a picture of one colour is, samples by
+transposed convolutions alone (Donahue et al. 2019, "WaveGAN").
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import keras
 
+from mmdream.networks.generator_card import SPECTROGRAM_FRAMES, WAVE_SAMPLES, Form
 from mmdream.networks.image_models import Even, Tensor
 
 layers, ops = keras.layers, keras.ops
@@ -25,6 +27,19 @@ STYLE = 128
 MAX_CHANNELS = 192
 GAIN = 2**0.5
 """That a leaky rectifier's outputs keep the size of its inputs."""
+WAVE_STRIDE, WAVE_KERNEL, WAVE_LEVELS = 4, 25, 5
+"""Each level of samples has four times as many as the one before, by kernels of 25."""
+
+
+def build_form(form: Form, classes: int, side: int, width: int) -> keras.Model:
+    """The graph of a form, see `build_generator`; `side` px of a picture, bands of a spectrogram."""
+    if form == "wave":
+        return build_wave_generator(classes, width)
+    if form == "picture":
+        return build_generator(classes, side, width)
+    levels = (side // BASE).bit_length()
+    base = SPECTROGRAM_FRAMES >> (levels - 1), BASE
+    return build_generator(classes, side, width, base=base, colors=1)
 
 
 def level_channels(side: int, width: int) -> tuple[int, ...]:
@@ -33,7 +48,14 @@ def level_channels(side: int, width: int) -> tuple[int, ...]:
     return tuple(min(MAX_CHANNELS, width << (levels - 1 - level)) for level in range(levels))
 
 
-def build_generator(classes: int, side: int = 64, width: int = 32, dtype: Any = "float32") -> keras.Model:
+def build_generator(
+    classes: int,
+    side: int = 64,
+    width: int = 32,
+    dtype: Any = "float32",
+    base: tuple[int, int] = (BASE, BASE),
+    colors: int = 3,
+) -> keras.Model:
     """The graph of a generator.
 
     Args:
@@ -41,36 +63,63 @@ def build_generator(classes: int, side: int = 64, width: int = 32, dtype: Any = 
         side: px of its pictures, a power of two.
         width: channels of the finest level.
         dtype: Keras's policy.
+        base: rows and columns of the coarsest level; of a picture that is no square too.
+        colors: of a picture.
 
     Returns:
         A model from ``[latents, classes]``, float32 [n, `LATENT`], normal numbers, and [n, classes], shares
         that sum to 1, to pictures, float32 [n, side, side, 3], RGB 0..1.
     """
-    latents = layers.Input((LATENT,), dtype="float32", name="latents")
-    shares = layers.Input((classes,), dtype="float32", name="classes")
+    latents, shares, style = _make_inputs(classes)
     channels = level_channels(side, width)
-    normal = keras.initializers.RandomNormal(stddev=1.0)
-    embedded = layers.Dense(LATENT, use_bias=False, kernel_initializer=normal, name="embed")
-    style = ops.concatenate([UnitSize(name="unit")(latents), embedded(shares)], -1)
     for number in range(2):
         style = layers.Dense(STYLE, kernel_initializer="he_normal", name=f"style{number}")(style)
         style = layers.LeakyReLU(0.2, name=f"style{number}_act")(style)
-    first = layers.Dense(BASE * BASE * channels[0], kernel_initializer="lecun_normal", name="first")(style)
-    x = layers.Reshape((BASE, BASE, channels[0]), dtype=dtype, name="first_map")(first)
-    colors = None
+    rows, columns = base
+    first = layers.Dense(rows * columns * channels[0], kernel_initializer="lecun_normal", name="first")(style)
+    x = layers.Reshape((rows, columns, channels[0]), dtype=dtype, name="first_map")(first)
+    picture = None
     for level, count in enumerate(channels):
         if level:
             x = ModulatedConv(count, 4, 2, dtype=dtype, name=f"up{level}")([x, style])
         x = ModulatedConv(count, 3, 1, dtype=dtype, name=f"conv{level}")([x, style])
-        share = ModulatedConv(3, 1, 1, plain=True, dtype=dtype, name=f"colors{level}")([x, style])
-        if colors is None:
-            colors = share
+        share = ModulatedConv(colors, 1, 1, plain=True, dtype=dtype, name=f"colors{level}")([x, style])
+        if picture is None:
+            picture = share
         else:
             up = layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype, name=f"colors{level}_up")
-            colors = up(colors) + share
+            picture = up(picture) + share
     return keras.Model(
-        [latents, shares], ToUnitRange(dtype="float32", name="pictures")(colors), name="generator"
+        [latents, shares], ToUnitRange(dtype="float32", name="pictures")(picture), name="generator"
     )
+
+
+def build_wave_generator(classes: int, width: int = 16) -> keras.Model:
+    """The graph of a generator of samples: a model as `build_generator`'s, to float32 [n, `WAVE_SAMPLES`, 1].
+
+    Its finest level has `width` channels, each one before twice as many.
+    """
+    latents, shares, x = _make_inputs(classes)
+    length, channels = WAVE_SAMPLES // WAVE_STRIDE**WAVE_LEVELS, width << (WAVE_LEVELS - 1)
+    x = layers.Dense(length * channels, kernel_initializer="he_normal", name="first")(x)
+    x = layers.Reshape((length, channels), name="first_map")(layers.ReLU(name="first_act")(x))
+    for level in range(WAVE_LEVELS):
+        last = level == WAVE_LEVELS - 1
+        x = layers.Conv1DTranspose(
+            1 if last else channels >> (level + 1), WAVE_KERNEL, WAVE_STRIDE, "same",
+            kernel_initializer="lecun_normal" if last else "he_normal", name=f"up{level}",
+        )(x)  # fmt: skip
+        x = layers.Activation("tanh", name="samples")(x) if last else layers.ReLU(name=f"up{level}_act")(x)
+    return keras.Model([latents, shares], x, name="wave_generator")
+
+
+def _make_inputs(classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, shares of classes, and both side by side."""
+    latents = layers.Input((LATENT,), dtype="float32", name="latents")
+    shares = layers.Input((classes,), dtype="float32", name="classes")
+    normal = keras.initializers.RandomNormal(stddev=1.0)
+    embedded = layers.Dense(LATENT, use_bias=False, kernel_initializer=normal, name="embed")
+    return latents, shares, ops.concatenate([UnitSize(name="unit")(latents), embedded(shares)], -1)
 
 
 class UnitSize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types

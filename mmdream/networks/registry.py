@@ -99,7 +99,7 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
     if network not in list_networks() or name not in (network, *list_variants(network)):
         if any((each / f"{name}{GENERATOR_ENDING}").is_dir() for each in (MODELS_FOLDER, trained_folder())):
             raise UserError(
-                f"{name}: is a generator, which makes pictures and dreams none; see --from generator:{name}"
+                f"{name}: is a generator, which makes what is dreamed on; see --from generator:{name}"
             )
         choice = [each for own in list_networks(medium) for each in (own, *list_variants(own))]
         near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or list_networks(medium)

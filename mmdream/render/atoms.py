@@ -1,4 +1,4 @@
-"""The atoms that a recipe names: those that are shipped, the sound's own, or those of a folder."""
+"""The atoms that a recipe names: shipped ones, the sound's own, those of a folder, or a generator's."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.credits import find_credit, read_credit_table
 from mmdream.media.probe import probe
 from mmdream.networks.card import MODELS_FOLDER
+from mmdream.networks.generator_card import GeneratorCard, find_generator
 from mmdream.settings.definition import suggest_name
-from mmdream.settings.recipe import GRAIN_SETS, Recipe
+from mmdream.settings.recipe import GENERATOR_PREFIX, GRAIN_SETS, Recipe
 
 if TYPE_CHECKING:
     from mmdream.audio.grains.atoms import Atom
@@ -39,6 +40,8 @@ MAX_FILES, MAX_FILE_SECONDS = 500, 120
 """Of a folder: files, in order of their names, and seconds of each, that are looked at."""
 MAX_ATOMS, MAX_FILE_ATOMS = 240, 12
 """Of a folder, and of each file in it."""
+GENERATED_ATOMS = 12
+"""Of each class of a generator, as many as of a kind that ships."""
 NO_SOUNDS = {".tsv", ".txt", ".md", ".csv", ".json", ".jpg", ".png"}
 """Files beside sounds, whose being no sounds needs no word."""
 CACHE_FORMAT = 2
@@ -48,29 +51,41 @@ CACHE_FORMAT = 2
 def check_grain_set(recipe: Recipe) -> None:
     """Refuse a set of grains that is not known, no folder, or one without a file; `UserError`."""
     name = recipe.sound_manner.grain_set
+    if name.startswith(GENERATOR_PREFIX):
+        find_generator(name.removeprefix(GENERATOR_PREFIX), "sound")
+        return
     if name not in GRAIN_SETS and not Path(name).expanduser().is_dir():
         hint = suggest_name(name, GRAIN_SETS)
-        raise UserError(f"grain-set is {name!r}; choose {', '.join(GRAIN_SETS)} or a folder of sounds{hint}")
+        raise UserError(
+            f"grain-set is {name!r}; choose {', '.join(GRAIN_SETS)}, {GENERATOR_PREFIX}NAME or a folder of "
+            f"sounds{hint}"
+        )
     if (folder := _find_folder(recipe)) is not None:
         _list_files(folder)
 
 
 def hash_grain_set(recipe: Recipe) -> str | None:
-    """SHA-256 of the recordings behind a recipe's grains; None: there are none, or they are the sound's own.
+    """SHA-256 of the recordings, or the generator, behind a recipe's grains.
+
+    None: there are none, or they are the sound's own.
 
     Raises what `check_grain_set` does.
     """
     check_grain_set(recipe)
+    if (generator := _find_generator(recipe)) is not None:
+        return generator.sha256
     folder = _find_folder(recipe)
     return None if folder is None else _hash_files(folder)
 
 
 def list_grain_kinds(recipe: Recipe) -> set[str]:
-    """The folders that a recipe's recordings lie in, which their kinds are named by.
+    """The folders that a recipe's recordings lie in, which their kinds are named by; a generator's classes.
 
     Raises what `check_grain_set` does.
     """
     check_grain_set(recipe)
+    if (generator := _find_generator(recipe)) is not None:
+        return set(generator.classes)
     folder = _find_folder(recipe)
     files = [] if folder is None else _list_files(folder)
     return {path.parent.name for path in files if path.parent != folder}
@@ -88,6 +103,8 @@ def load_atoms(recipe: Recipe, network: Network, sink: EventSink) -> tuple[Atom,
         return ()
     if recipe.sound_manner.grain_set == "own":
         return "own"
+    if (generator := _find_generator(recipe)) is not None:
+        return tuple(_make_atoms(generator, recipe.seed))
     folder = _find_folder(recipe)
     if folder is None:
         return ()
@@ -99,10 +116,32 @@ def load_atoms(recipe: Recipe, network: Network, sink: EventSink) -> tuple[Atom,
     return tuple(name_kinds(_read_cached(digest) or _cut_folder(folder, digest, sink), network))
 
 
-def _find_folder(recipe: Recipe) -> Path | None:
-    """Where a recipe's recordings lie; None: it has no grains, or the sound's own."""
+def _find_generator(recipe: Recipe) -> GeneratorCard | None:
+    """The generator of a recipe's grains; None: it has none, or they are recordings."""
     name = recipe.sound_manner.grain_set
-    if name in ("own", "none") or recipe.schedule.curve("grains").is_zero:
+    if not name.startswith(GENERATOR_PREFIX) or recipe.schedule.curve("grains").is_zero:
+        return None
+    return find_generator(name.removeprefix(GENERATOR_PREFIX), "sound")
+
+
+def _make_atoms(generator: GeneratorCard, seed: int) -> list[Atom]:
+    """As many events of each class as `GENERATED_ATOMS`; kept, for their phases take a while."""
+    from mmdream.render.generated.events import make_events
+
+    key = json.dumps([CACHE_FORMAT, generator.sha256, generator.name, generator.classes, seed])
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    if not (atoms := _read_cached(digest)):
+        classes = list(generator.classes * GENERATED_ATOMS)[:MAX_ATOMS]
+        atoms = make_events(generator, classes, seed)
+        _write_cached(digest, atoms)
+    return atoms
+
+
+def _find_folder(recipe: Recipe) -> Path | None:
+    """Where a recipe's recordings lie; None: they are none, the sound's own, or a generator's."""
+    name = recipe.sound_manner.grain_set
+    no_folder = name in ("own", "none") or name.startswith(GENERATOR_PREFIX)
+    if no_folder or recipe.schedule.curve("grains").is_zero:
         return None
     return SHIPPED_FOLDER if name == "shipped" else Path(name).expanduser()
 
@@ -139,10 +178,7 @@ def _cut_folder(folder: Path, digest: str, sink: EventSink) -> list[Atom]:
     atoms = [atom for row in zip_longest(*found) for atom in row if atom is not None][:MAX_ATOMS]
     if not atoms:
         raise UserError(f"{folder}: holds no sounds to make grains of")
-    with suppress(OSError):  # A cache that cannot be written costs time alone.
-        path = _cache_file(digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _pack_atoms(atoms))
+    _write_cached(digest, atoms)
     return atoms
 
 
@@ -168,6 +204,13 @@ def _cut_file(path: Path, kind: str, credit: Callable[[], str]) -> list[Atom]:
 
 def _cache_file(digest: str) -> Path:
     return user_cache_folder() / "atoms" / f"{digest}.safetensors"
+
+
+def _write_cached(digest: str, atoms: Sequence[Atom]) -> None:
+    with suppress(OSError):  # A cache that cannot be written costs time alone.
+        path = _cache_file(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _pack_atoms(atoms))
 
 
 def _pack_atoms(atoms: Sequence[Atom]) -> bytes:

@@ -21,7 +21,7 @@ from mmdream.audio.bed import PictureMotion, make_bed
 from mmdream.audio.chunks import NO_HOOKS, AudioDreamSettings, ChunkContext, ChunkStore, DreamHooks
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import FileSource
-from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
+from mmdream.audio.synthesis import SIGNAL_LUFS
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
@@ -31,6 +31,12 @@ from mmdream.media.tracks import Excerpt, find_sound_track
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.render.atoms import check_grain_set, load_atoms
+from mmdream.render.generated.sound import (
+    GeneratedSound,
+    SoundStart,
+    drop_unheard_targets,
+    make_samples,
+)
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.render.stems import StemWriter, check_stems_folder, publish_stems, write_grain_table
 from mmdream.settings.recipe import AudioOptions, Recipe
@@ -81,7 +87,7 @@ class AudioObserver(Protocol):
 
 
 def render_audio_file(
-    source: Path | SignalSpec,
+    source: SoundStart,
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
@@ -90,7 +96,7 @@ def render_audio_file(
     sound_track: int | str | None = None,
     stems: bool = False,
 ) -> Report:
-    """Dream a file with sound, or a generated signal, into an audio file.
+    """Dream a file with sound, or one that is made, into an audio file.
 
     The result is `output`, or lies beside the source (for a signal in the current folder), named after it.
     `sound_track` is a number, from 1, or a language; None: the first. The observer draws the dream. With
@@ -98,6 +104,8 @@ def render_audio_file(
     that cannot be written, is a `UserError`.
     """
     began = time.perf_counter()
+    if isinstance(source, GeneratedSound):
+        recipe = drop_unheard_targets(recipe, sink)
     with open_audio_source(source, recipe.seed, sound_track) as audio:
         track = audio.track
         out = check_output_file(audio.name, output, ".dream.wav", AUDIO_SUFFIXES, overwrite)
@@ -130,17 +138,17 @@ def render_audio_file(
 
 @contextmanager
 def open_audio_source(
-    source: Path | SignalSpec, seed: int, sound_track: int | str | None = None
+    source: SoundStart, seed: int, sound_track: int | str | None = None
 ) -> Iterator[InputTrack]:
-    """A track of a file, or of a generated signal as a file like any other; `UserError`: there is none."""
-    if not isinstance(source, SignalSpec):
+    """A track of a file, or of a sound that is made as a file like any other; `UserError`: there is none."""
+    if isinstance(source, Path):
         film = probe(source)
         yield InputTrack(film, find_sound_track(film, sound_track), name=source)
         return
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
-        path = Path(folder) / f"{source.kind}.wav"
-        with WaveWriter(path, SIGNAL_RATE, 1) as writer:
-            for samples in generate_signal(source, seed):
+        path, (rate, blocks) = Path(folder) / f"{source.kind}.wav", make_samples(source, seed)
+        with WaveWriter(path, rate, 1) as writer:
+            for samples in blocks:
                 writer.write(samples)
         film = probe(path)
         yield InputTrack(

@@ -28,6 +28,7 @@ from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_aud
 from mmdream.media.probe import probe
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
+from mmdream.render.generated.sound import SoundStart
 from mmdream.render.models import load_audio_network
 from mmdream.settings.ouroboros import MAX_CLIPS, ClipSettings
 from mmdream.settings.recipe import Recipe
@@ -61,7 +62,7 @@ class FeedbackClip:
 
 
 def render_feedback_audio(
-    source: Path | SignalSpec,
+    source: SoundStart,
     output: Path | None,
     recipe: Recipe,
     settings: ClipSettings,

@@ -53,7 +53,7 @@ def parse_start(text: str, terms: tuple[Term, ...], climbed: bool = False) -> Ge
         return None
     if kind != "generator" or not name:
         raise UserError(f"--from is {text!r}; write noise, or generator:NAME")
-    card = find_generator(name)
+    card = find_generator(name, "picture")
     wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
     if climbed:
         wanted = [term for term in wanted if card.makes(term.name)]

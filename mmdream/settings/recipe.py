@@ -54,6 +54,8 @@ class AscentOptions:
 
 
 GRAIN_SETS = ("shipped", "own", "none")
+GENERATOR_PREFIX = "generator:"
+"""Of the name of a generator, where other things may stand, too."""
 """Sets of grains that have a name; any other is a folder."""
 
 
@@ -78,9 +80,10 @@ class AudioOptions:
     )
     grain_set: str = setting(
         "shipped",
-        "What grains are: recordings that mmdream brings, events of the sound itself, or those in a folder.",
+        "What grains are: recordings that mmdream brings, events of the sound itself, those in a folder, or "
+        "what a generator makes.",
         SOUND,
-        "shipped|own|FOLDER|none",
+        "shipped|own|FOLDER|generator:NAME|none",
     )
 
 

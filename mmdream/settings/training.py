@@ -101,37 +101,46 @@ class DreamerSettings:
 class GeneratorSettings:
     """One training of a generator; the names of the fields are keys in its work folder."""
 
-    data: Path = setting(..., "CLASS/*.jpg, or a prepared set; required.", TRAINING, "FOLDER")
+    data: Path = setting(..., "CLASS/*.jpg or CLASS/*.wav, or a prepared set; required.", TRAINING, "FOLDER")
     name: str = setting(..., "What the generator is called; required.", RESULT, "NAME", name="output")
+    form: Literal["spectrogram", "wave"] = setting(
+        "spectrogram", "What of a sound it makes: levels in bands over time, or samples.", TRAINING
+    )
     classes: str | None = setting(
         None, "Only these classes of the set.", TRAINING, "NAME,NAME", default_text="all"
     )
     side: Literal[32, 64, 128] = setting(64, "Side of the pictures that it makes.", TRAINING, "PX")
+    bands: Literal[64, 128] = setting(64, "Bands of the spectrograms that it makes.", TRAINING, "N")
     width: int = setting(
         16, "Channels of its finest level: more take longer, and show more.", TRAINING, "N", 4, 64
     )
-    net: str = setting(
-        "dreamnet",
-        "Network by whose features it is told from real pictures; none: by pixels alone.",
+    net: str | None = setting(
+        None,
+        "Network by whose features what it makes is told from real ones; none: by pixels or bands alone.",
         NETWORKS,
         "NAME|none",
+        default_text="dreamnet, sounds melnet",
     )
     weights: str | None = setting(None, "Weights of that network, instead of its own.", NETWORKS, "FILE")
-    judge: str = setting("squeezenet", "Another network, by whose features it is measured.", NETWORKS, "NAME")
+    judge: str | None = setting(
+        None,
+        "Another network, by whose features its pictures are measured.",
+        NETWORKS,
+        "NAME",
+        default_text="squeezenet",
+    )
     judge_weights: str | None = setting(
         None, "Weights of the judge, instead of its own.", NETWORKS, "FILE|random"
     )
     steps: int = setting(20_000, "Batches that it learns from.", TRAINING, "N", 1, 10_000_000)
-    batch: int = setting(32, "Pictures in a batch, in fours of one class.", TRAINING, "N", 8, 512)
+    batch: int = setting(32, "Pictures or events in a batch, in fours of one class.", TRAINING, "N", 8, 512)
     rate: float = setting(6e-4, "Highest learning rate.", TRAINING, "R", above=0, high=1)
     penalty: float = setting(
-        0.02, "Of the slope of what tells it from real pictures: more is steadier.", TRAINING, "W", 0, 1000
+        0.02, "Of the slope of what tells it from real ones: more is steadier.", TRAINING, "W", 0, 1000
     )
     seed: int = setting(0, "Of everything that is drawn.", TRAINING, "N")
 
     def __post_init__(self) -> None:
-        if self.net == self.judge:
-            raise UserError(f"--judge {self.judge}: also tells it what to make; who judges has to be another")
         if self.net == "none" and self.weights is not None:
             raise UserError("--weights are those of --net; leave them out with --net none")
 

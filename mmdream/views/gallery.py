@@ -18,7 +18,6 @@ import soundfile
 from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, ColumnMeans, measure_column_power
 from mmdream.audio.chunks import DreamHooks
 from mmdream.audio.source import FileSource
-from mmdream.audio.synthesis import SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
@@ -30,6 +29,7 @@ from mmdream.media.image import IMAGE_SUFFIXES, write_image
 from mmdream.networks.card import NetworkCard, Rung
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
+from mmdream.render.generated.sound import SoundStart
 from mmdream.render.models import load_audio_network, load_image_network
 from mmdream.settings.definition import fields_to_dict
 from mmdream.settings.recipe import Recipe
@@ -200,7 +200,7 @@ class ChannelsReport:
 
 
 def render_each_channel(
-    source: Path | SignalSpec,
+    source: SoundStart,
     output: Path | None,
     recipe: Recipe,
     channels_text: str,

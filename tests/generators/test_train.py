@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 COLORS = {"red": (210, 50, 40), "blue": (40, 60, 220)}
 ROUND, ROUNDS = 20, 3
-SMALL = {"ROUND_STEPS": ROUND, "PENALTY_STEPS": 1, "ROUND_PICTURES": 8, "LAST_PICTURES": 12}
+SMALL = {"ROUND_STEPS": ROUND, "PENALTY_STEPS": 1, "ROUND_EXAMPLES": 8, "LAST_EXAMPLES": 12}
 
 
 def write_colors(root: Path, count: int = 20) -> Path:

@@ -167,7 +167,7 @@ def test_cards_of_something_else_are_refused(tmp_path: Path, old: str, new: str)
     [
         (
             "dreamnet",
-            "dreamnet: is a network that dreams and tells classes, and makes no pictures; generators: ",
+            "dreamnet: is a network that dreams and tells classes, and makes nothing; generators: ",
         ),
         ("smal", 'no generator "smal"; generators: .*small'),
         ("biggan.pt", "biggan.pt: a generator is a folder NAME.generator that"),
@@ -185,4 +185,4 @@ def test_generators_are_listed_and_described():
     assert "classes: lemon, gizmo" in mmdream("nets", "small").stdout
     done = mmdream("image", "--from", "noise", "--size", "64x64", "--net", "small")
     assert done.returncode == 2
-    assert "small: is a generator, which makes pictures and dreams none; see --from gen" in done.stderr
+    assert "small: is a generator, which makes what is dreamed on; see --from gen" in done.stderr

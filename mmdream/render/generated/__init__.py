@@ -1,1 +1,1 @@
-"""What a generator's pictures are used for beyond one start: latents that climb, and walks to a song."""
+"""What is made of generators beyond one start: latents that climb, walks to a song, events that sound."""

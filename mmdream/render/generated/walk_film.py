@@ -66,7 +66,7 @@ def describe_walk(song: Path, settings: WalkSettings, seed: int) -> Walk:
     """Check a walk; `UserError`: no generator, none of its classes, or no sound to walk to."""
     if not settings.generator:
         raise UserError("choose what is walked through with --generator; `mmdream nets` lists generators")
-    card, film = find_generator(settings.generator), probe(song)
+    card, film = find_generator(settings.generator, "picture"), probe(song)
     if not film.audio_tracks:
         raise UserError(f"{song}: has no sound to walk to")
 
