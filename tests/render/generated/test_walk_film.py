@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from make import make_times, write_film
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
@@ -100,12 +101,11 @@ def test_wrong_walks_are_told_in_one_line(song: Path, tmp_path: Path, options: t
 
 
 def test_no_sound_and_keys_of_a_walk_elsewhere_are_told(song: Path, tmp_path: Path):
-    silent = tmp_path / "silent.mkv"
-    assert mmdream("sample", tmp_path / "sample.mp4").returncode == 0
-    assert mmdream(
-        "video", tmp_path / "sample.mp4", "--keep-sound", "--end", "0.1", "--steps", "0", "-o", silent
-    )
+    silent = write_film(tmp_path / "silent.mkv", make_times(5, 25))
+    done = mmdream("walk", silent, "--generator", "small", "-o", tmp_path / "out.mp4")
+    assert (done.returncode, "has no sound to walk to" in done.stderr) == (2, True)
     keys = tmp_path / "keys.toml"
     keys.write_text("[[key]]\nat = 0\nlatent = 1\n")
     done = mmdream("video", song, "--schedule", keys)
     assert (done.returncode, "are for `mmdream walk`" in done.stderr) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.toml", "silent.mkv"]
