@@ -3,6 +3,8 @@
     python scripts/measure_hints.py --data DATA [--pictures 400]
     python scripts/measure_hints.py --data DATA --dreams 36
 
+With --motif only those are measured, and the others' rows stay; a row's `automatic` stays in any case.
+
 DATA is the folder with imagenet_samples.tar. The table [hints] of models/dreamnet.toml, if there is one, is
 replaced; for other weights, it is to be measured anew. A class's channels are those of the deepest rung that
 speak most for it in the head, by their usual height, but for those that the rung goes away from. With
@@ -14,7 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,13 +54,16 @@ def main() -> None:
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--pictures", type=int, default=400)
     options.add_argument("--dreams", type=int, help="add what so many dreams show; measure nothing else")
+    options.add_argument("--motif", nargs="+", help="measure these, and keep the others' rows")
     chosen = options.parse_args()
+    card = load_card("dreamnet")
+    asked = chosen.motif or list(card.motifs)
     if chosen.dreams:
-        add_dreamed(chosen.data, chosen.dreams)
+        add_dreamed(chosen.data, chosen.dreams, asked)
         return
-    card, path = load_card("dreamnet"), MODELS_FOLDER / "dreamnet.toml"
-    channels = name_class_channels(load_network(card), chosen.data, chosen.pictures)
-    blank = {name: Hint(0.0, 1.0, channels.get(name, "")) for name in card.motifs}
+    classes = replace(card, motifs={name: card.motifs[name] for name in asked})
+    channels = name_class_channels(load_network(classes), chosen.data, chosen.pictures)
+    blank = {name: Hint(0.0, 1.0, channels.get(name, "")) for name in asked}
     network = load_network(replace(card, hints=blank))
     scores = np.concatenate(
         [
@@ -67,16 +72,21 @@ def main() -> None:
             for share in WINDOW_SHARES
         ]
     )
-    lines = [COMMENT]
+    measured = {}
     for name, usual, spread in zip(blank, scores.mean(axis=0), scores.std(axis=0), strict=True):
-        own = f', channels = "{channels[name]}"' if name in channels else ""
-        lines.append(f"{name} = {{ usual = {usual:.4g}, spread = {spread:.4g}{own} }}")
-    write_table(path, lines)
+        known = card.hints.get(name)
+        measured[name] = Hint(
+            float(f"{usual:.4g}"),
+            float(f"{spread:.4g}"),
+            channels.get(name, ""),
+            automatic=known is None or known.automatic,
+        )
+    write_hints({name: measured.get(name) or card.hints[name] for name in card.motifs})
     print(f"{len(scores)} windows")
 
 
-def add_dreamed(data: Path, count: int) -> None:
-    """Write what dreams mostly show of each motif, where it is clearest, into the card's table."""
+def add_dreamed(data: Path, count: int, asked: Collection[str]) -> None:
+    """Write what dreams mostly show of motifs, where each is clearest, into the card's table."""
     network, rows = load_network(load_card("dreamnet")), []
     for seed, picture in enumerate(read_pictures(data, count)):
         scale = max(side / length for side, length in zip(DREAM_SIZE, picture.shape, strict=False))
@@ -90,14 +100,16 @@ def add_dreamed(data: Path, count: int) -> None:
                 )
             )
         )
-    dreamed = dict(zip(hinted_terms(network.card), np.median(rows, axis=0), strict=True))
-    path, lines = MODELS_FOLDER / "dreamnet.toml", []
-    table = path.read_text().partition("[hints]")[2].partition("[weights]")[0].strip().splitlines()[1:]
-    for line in table:
-        name = line.split(" = ")[0]
-        given = line.partition(", dreamed")[0].removesuffix(" }")
-        lines.append(f"{given}, dreamed = {dreamed[name]:.2f} }}" if name in dreamed else line)
-    write_table(path, [COMMENT, *lines])
+    dreamed = dict(zip(hinted_terms(network.card), np.median(rows, axis=0).tolist(), strict=True))
+    hints = network.card.hints.items()
+    write_hints(
+        {
+            name: replace(hint, dreamed=round(dreamed[name], 2))
+            if name in asked and name in dreamed
+            else hint
+            for name, hint in hints
+        }
+    )
 
 
 def read_pictures(data: Path, count: int) -> Iterator[np.ndarray]:
@@ -138,8 +150,15 @@ def mean_squares(network: Network, layer: str, data: Path, count: int) -> np.nda
     return np.mean(squares, axis=0)
 
 
-def write_table(path: Path, lines: list[str]) -> None:
-    """Put a table in front of the weights of a card, in place of the one of its name."""
+def write_hints(hints: Mapping[str, Hint]) -> None:
+    """Put the table of hints in front of the weights of dreamnet's card, in place of the one there."""
+    path, lines = MODELS_FOLDER / "dreamnet.toml", [COMMENT]
+    for name, hint in hints.items():
+        row = f"usual = {hint.usual:.4g}, spread = {hint.spread:.4g}"
+        row += f', channels = "{hint.channels}"' if hint.channels else ""
+        row += "" if hint.dreamed is None else f", dreamed = {hint.dreamed:.2f}"
+        row += "" if hint.automatic else ", automatic = false"
+        lines.append(f"{name} = {{ {row} }}")
     before, weights, after = path.read_text().partition("[weights]\n")
     before = before.partition("[hints]")[0].rstrip("\n")
     path.write_text("\n".join([before, "", *lines, "", weights + after]))

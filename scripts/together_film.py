@@ -33,7 +33,7 @@ from mmdream.media.formats import merge_audio_video, video_format
 from mmdream.media.probe import Orientation, VideoTrack
 from mmdream.media.video_writer import VideoWriter
 
-WIDTH, HEIGHT, FPS = 320, 180, 12
+WIDTH, HEIGHT, FPS = 320, 180, 6
 SHOT_SECONDS, ZOOM, TRAVEL = (7.0, 9.0), (1.08, 1.25), 0.9
 """Lengths of shots, drawn; zoom at either end; share of the room beside the view that the camera passes."""
 STRETCHES, LEAST_SECONDS = 20, 6

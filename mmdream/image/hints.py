@@ -178,14 +178,17 @@ def _interpolate_rows(values: np.ndarray, at: np.ndarray, places: np.ndarray) ->
 
 
 def choose_hints(card: NetworkCard, departures: np.ndarray) -> Hints:
-    """The motifs of a picture that are the likeliest over all its places.
+    """The motifs of a picture that are the likeliest over all its places, of those that are `automatic`.
 
     Departures are float32 [row, column, motif], see `measure_departures`. At a place, the shares of all
     motifs and of none are a softmax; what is hinted at ever so clearly leaves room for others.
     """
+    able = list(hinted_terms(card))
+    names = [name for name in able if card.hints[name].automatic]
+    departures = np.take(departures, [able.index(name) for name in names], axis=2)
     likely = np.exp(SHARPNESS * (np.minimum(departures, MAX_HINT) - MIN_HINT))
     shares = (likely / (1 + likely.sum(axis=2, keepdims=True))).astype(np.float32)
-    names, of_all = list(hinted_terms(card)), shares.mean(axis=(0, 1))
+    of_all = shares.mean(axis=(0, 1))
     order = [k for k in np.argsort(-of_all, kind="stable")[:MAX_MOTIFS] if of_all[k] >= MIN_SHARE]
     return Hints(tuple(names[k] for k in order), np.ascontiguousarray(shares[..., order]))
 

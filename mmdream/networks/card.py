@@ -50,6 +50,8 @@ class Hint:
     """``LAYER:7,12`` that dream a motif that is a class."""
     dreamed: float | None = None
     """Spreads over `usual` that dreams mostly show where it is clearest; None: it was not measured."""
+    automatic: bool = True
+    """Whether a picture that hints at it favours it by itself; else only what is asked for or heard does."""
 
 
 @dataclass(frozen=True)

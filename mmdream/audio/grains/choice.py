@@ -43,6 +43,8 @@ INTERVALS = (1.0, 1.5)
 """The source's pitch, and the fifth over it, in any octave."""
 MAX_TRANSPOSITION = math.sqrt(2)
 """Half an octave."""
+SHOWN_WEIGHT = 0.5
+"""Of a place where something is shown, beside an onset's: it sounds as long as it is seen."""
 BLOCK = 2
 """Columns, and bands, whose mean stands for them where atoms are weighed: four times as quick."""
 
@@ -91,33 +93,40 @@ def choose_grains(
     taste = np.exp(SEED_SPREAD * rng.standard_normal(len(bank.atoms)))
     if wanted is not None:
         taste = taste * np.where(wanted, 1.0, OTHER_CLASS)
-    matches = np.full(len(bank.atoms), -1)
+    matches, weights = np.full(len(bank.atoms), -1), places.weights
+    shown = np.zeros((len(places.hops), len(bank.atoms)))
     if cues is not None:
         matches = cues.match_atoms(context.frontend.network.card, [atom.kind for atom in bank.atoms])
         seconds = np.asarray(context.hop_seconds(places.hops))
-        favour = cues.favour(seconds, matches, coupling_amounts(context, places.hops))
+        amounts = coupling_amounts(context, places.hops)
+        favour, shown = cues.favour(seconds, matches, amounts), cues.shares(seconds, matches)
+        shown = shown * amounts[:, None]
+        weights = np.maximum(weights, SHOWN_WEIGHT * shown.max(axis=1))
         # Half a dream's grains would come at the lowest worth, so a smaller worth alone keeps nothing out.
         chances = rng.random((len(places.hops), 1))
         taste = np.where(favour >= chances, taste * favour, 0.0)
+    # What is shown sounds whether or not the dream climbs higher by it.
+    is_certain = shown > rng.random((len(places.hops), 1))
     chosen: list[Grain] = []
     tried: Grain | None = None
-    best_value = -math.inf
+    best_value, is_tried_certain = -math.inf, False
     most = math.ceil(GRAINS_PER_SECOND * float(context.hop_seconds(chunk.stop - chunk.first)))
     for _ in range(MAX_TRIES * most):
         candidates = [*chosen, tried] if tried else chosen
         more = hear_grains(context, chunk, [(grain, bank) for grain in candidates]).power(canvas[:, 0])
         value, _, power_slopes = gradient(canvas, more, 0)
-        if value > best_value:
+        if value > best_value or is_tried_certain:
             chosen, best_value = candidates, value
             slopes = power_slopes * (bands + more + floor)
-            worth = _weigh_atoms(context, chunk, places, slopes, rises) * places.weights[:, None] * taste
+            worth = _weigh_atoms(context, chunk, places, slopes, rises)
+            worth = _even_kinds(worth, matches, shown) * weights[:, None] * taste
         # Else what was tried is left out; its place stays closed, and its kind has had its turn.
         keep = [ATOM_FATIGUE ** tired[atom.name] * kind_fatigue ** tired[atom.kind] for atom in bank.atoms]
         left = np.where(_find_free(context, places, taken)[:, None], worth * keep, 0.0)
         place, atom = map(int, np.unravel_index(int(left.argmax()), left.shape))
         if left[place, atom] <= 0 or len(chosen) == most:
             break
-        tried = _make_grain(context, places, place, bank, atom)
+        tried, is_tried_certain = _make_grain(context, places, place, bank, atom), is_certain[place, atom]
         if cues is not None:
             tried = _place_by_picture(context, cues, tried, int(matches[atom]))
         taken.append(tried.hop)
@@ -188,6 +197,20 @@ def _weigh_atoms(
     around = np.stack([_fit_rows(slopes[max(start, 0) :][:length], length) for start in starts])
     summed = BLOCK**2 * _average_blocks(around)
     return np.stack([np.tensordot(rise, place, 2) for rise, place in zip(rises, summed, strict=True)])
+
+
+def _even_kinds(worth: np.ndarray, matches: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Worth, float [place, atom], as surely as a kind is shown by its place among that of its kind alone.
+
+    A bark brings more in a moment than waves do in a second: where both are shown, both are heard.
+    """
+    if not shown.any():
+        return worth
+    evened, most = worth.copy(), float(np.abs(worth).max())
+    for kind in np.unique(matches[matches >= 0]):
+        own = worth[:, matches == kind]
+        evened[:, matches == kind] = most * (own - own.min()) / max(float(np.ptp(own)), 1e-12)
+    return worth + shown * (evened - worth)
 
 
 def _first_columns(context: ChunkContext, chunk: Chunk, places: Places) -> list[int]:

@@ -13,6 +13,8 @@ LEAST_FAVOUR = 0.02
 """Of an atom whose kind is not shown, at an amount of 1."""
 CLEARLY = 0.75
 """Spreads of clarity from which on a kind is wholly there."""
+SHARPNESS = 4
+"""Power of a kind's clarity over that of the clearest: what is half as clear is hardly heard beside it."""
 APPEARANCE = 1.0
 """Spreads that a kind grows clearer from one look to the next where it appears."""
 LEVELS_DB = -6.0, 3.0
@@ -53,20 +55,31 @@ class PictureCues:
         """Place of the look that holds at each time, int [time]; that of the first before it."""
         return np.maximum(np.searchsorted(self.seconds, seconds, "right") - 1, 0)
 
+    def shares(self, seconds: np.ndarray, matches: np.ndarray) -> np.ndarray:
+        """How surely the kind of each atom is shown, float [time, atom] 0..1; 0 of what no motif stands for.
+
+        The surer the clearer it is, and beside the clearest of those that can be heard.
+        """
+        clarity = self._clarity(seconds, matches)
+        clearest = clarity.max(axis=1, keepdims=True, initial=0.0)
+        return np.minimum(clarity / CLEARLY, 1.0) * (clarity / np.maximum(clearest, 1e-9)) ** SHARPNESS
+
     def favour(self, seconds: np.ndarray, matches: np.ndarray, amounts: np.ndarray) -> np.ndarray:
         """How likely each atom is beside what it would be, float [time, atom] 0..1, for amounts [time], 0..1.
 
-        A kind is the likelier the clearer it is, and beside the clearest of those that can be heard. What no
-        motif stands for is as likely as there is nothing else to be heard.
+        What no motif stands for is as likely as there is nothing else to be heard.
         """
         if not len(self.seconds):
             return np.ones((len(seconds), len(matches)))
-        clarity = self.clarity[self.at(seconds)].astype(np.float64)
-        clearest = clarity[:, np.unique(matches[matches >= 0])].max(axis=1, keepdims=True, initial=0.0)
-        shown = np.minimum(clarity / CLEARLY, 1.0) * clarity / np.maximum(clearest, 1e-9)
-        most = np.minimum(clearest / CLEARLY, 1.0)
-        own = np.where(matches >= 0, shown[:, matches] if shown.shape[1] else 0.0, 1 - most)
+        clearest = self._clarity(seconds, matches).max(axis=1, keepdims=True, initial=0.0)
+        own = np.where(matches >= 0, self.shares(seconds, matches), 1 - np.minimum(clearest / CLEARLY, 1.0))
         return np.asarray((LEAST_FAVOUR + (1 - LEAST_FAVOUR) * own) ** amounts[:, None])
+
+    def _clarity(self, seconds: np.ndarray, matches: np.ndarray) -> np.ndarray:
+        """Clarity of each atom's kind, float64 [time, atom]."""
+        if not self.clarity.size:
+            return np.zeros((len(seconds), len(matches)))
+        return np.where(matches >= 0, self.clarity[self.at(seconds)].astype(np.float64)[:, matches], 0.0)
 
     def appearances(self) -> np.ndarray:
         """Seconds at which a kind becomes clearer, float64 [appearance]."""

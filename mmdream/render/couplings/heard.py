@@ -54,8 +54,11 @@ PLANNED_SHARE = 0.5
 """Of a planned grain where nothing is heard: it was half heard, and the picture may yet keep it out."""
 MAX_PAUSE = 1.0
 """Seconds between two windows that name a class, up to which it is told as one sound."""
-GAIN = 8.0
-"""By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1."""
+GAIN = 24.0
+"""By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1.
+
+It goes with the square of both: what is half heard is hinted at, what is sure cannot be missed.
+"""
 MAX_KNOWN_GAINS, MAX_NETWORKS = 8, 8
 STEPS = 20
 """Levels of favour that are told apart."""
@@ -144,7 +147,7 @@ class HeardSounds:
             return NO_GAINS
 
         def make() -> ChannelGains:
-            shares = np.array([level for _, level in shown], np.float32)[None, None]
+            shares = np.square([[[level for _, level in shown]]], dtype=np.float32)
             return hint_gains(network, Hints(tuple(motif for motif, _ in shown), shares), size, GAIN, 1.0)
 
         gains: ChannelGains = self._known.get((network, shown, size), make)
