@@ -260,9 +260,13 @@ class PictureDreamer:
         if work.scan.kind != "cut" and work.quality.engine == "ascent":
             dreamer = None
         if id(dreamer) not in self._renderers:
-            tiring = {"tiring_scale": TIRING_SCALE, "first_tiring_scale": TIRING_SCALE}
             self._renderers[id(dreamer)] = (
-                DreamPass(self._recipe, self._network, **tiring)
+                DreamPass(
+                    self._recipe,
+                    self._network,
+                    tiring_scale=TIRING_SCALE,
+                    first_tiring_scale=TIRING_SCALE,
+                )
                 if dreamer is None
                 else FeedforwardPass(
                     self._recipe,
@@ -270,7 +274,8 @@ class PictureDreamer:
                     dreamer=dreamer,
                     climbs_first=False,
                     steps_per_pass=STEPS_PER_PASS,
-                    **tiring,
+                    tiring_scale=TIRING_SCALE,
+                    first_tiring_scale=TIRING_SCALE,
                 )
             )
         bound = BoundPass(self._renderers[id(dreamer)], Span())
