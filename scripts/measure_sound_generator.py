@@ -31,14 +31,14 @@ from esc10 import list_classes, list_members, read_clip
 from scipy.spatial.distance import cdist, pdist
 from sound_judge import Judge, compress_mel_power, load_judge, mel_power
 
-from mmdream.audio.events import MAP_RATE, decode_maps, encode_map, encode_wave, make_event
+from mmdream.audio.events import decode_maps, encode_map, encode_wave, make_event
 from mmdream.audio.grains.atoms import Atom, cut_atoms
 from mmdream.datasets.folder import read_dataset
 from mmdream.generators.sound_figures import draw_spectrograms, measure_cepstra
 from mmdream.generators.sounds import load_events
 from mmdream.media.image import write_image
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.generator_card import GeneratorCard, find_generator
+from mmdream.networks.generator_card import MAP_RATE, GeneratorCard, find_generator
 from mmdream.render.generated.events import make_events
 
 JUDGED_SECONDS, JUDGED_FOLD = 1.2, 5

@@ -24,17 +24,14 @@ from mmdream.audio.spectra import (
     read_spectra,
 )
 from mmdream.core.rng import rng_for
-from mmdream.networks.generator_card import SPECTROGRAM_FRAMES, WAVE_SAMPLES
+from mmdream.networks.generator_card import MAP_RATE, SPECTROGRAM_FRAMES, WAVE_RATE, WAVE_SAMPLES
 
-MAP_RATE = 44_100
-"""Samples a second; a frame is 512 of them."""
 LOW_HZ, HIGH_HZ = 40.0, 16_000.0
 LOW_DB, HIGH_DB = -70.0, 10.0
 """Of power in a band where a map is 0 and 1."""
 BAND_ITERATIONS = 60
 """Of the search for bins that have the powers of the bands."""
 PHASE_ITERATIONS = 64
-WAVE_RATE = 16_000
 WAVE_LEVEL = 0.1
 """RMS of the loud part of a wave: its peaks stay within -1..1."""
 FAINT = 2e-3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream.audio.events import HIGH_DB, LOW_DB, MAP_RATE, STFT, make_map_edges
+from mmdream.audio.events import HIGH_DB, LOW_DB, STFT, make_map_edges
 from mmdream.audio.spectra import make_network_stft, make_triangles, network_band_edges, normalize_bands
 from mmdream.generators.augment import augment_spectrograms, augment_waves
 from mmdream.generators.discriminator import (
@@ -19,7 +19,7 @@ from mmdream.generators.discriminator import (
 from mmdream.generators.task import CriticNetwork
 from mmdream.networks.card import AudioInput
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.generator_card import SPECTROGRAM_FRAMES
+from mmdream.networks.generator_card import MAP_RATE, SPECTROGRAM_FRAMES
 from mmdream.networks.network import load_shared_network
 
 layers, ops = keras.layers, keras.ops

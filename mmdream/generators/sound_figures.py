@@ -6,9 +6,9 @@ import numpy as np
 import scipy.fft
 from matplotlib import colormaps
 
-from mmdream.audio.events import WAVE_RATE, encode_map
+from mmdream.audio.events import encode_map
 from mmdream.audio.grains.atoms import Atom, make_atom
-from mmdream.networks.generator_card import Form
+from mmdream.networks.generator_card import WAVE_RATE, Form
 
 COEFFICIENTS = 12, 16
 """Of a spectrogram's cosine transform along time and along bands."""

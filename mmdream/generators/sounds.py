@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmdream.audio.events import MAP_RATE, encode_map, encode_wave
+from mmdream.audio.events import encode_map, encode_wave
 from mmdream.audio.grains.atoms import Atom, cut_atoms
 from mmdream.datasets.folder import Dataset
 from mmdream.datasets.load import ExampleFormat, load_example
 from mmdream.generators.examples import RealExamples, check_variety
-from mmdream.networks.generator_card import Form
+from mmdream.networks.generator_card import MAP_RATE, Form
 
 FILE_EVENTS = 12
 """Of one file, the clearest."""

@@ -32,6 +32,8 @@ Form = Literal["picture", "spectrogram", "wave"]
 0..1; waves, [n, sample, 1], -1..1. See `mmdream.audio.events` of the latter two."""
 SPECTROGRAM_FRAMES, WAVE_SAMPLES = 96, 16_384
 """Of an event, whatever its bands."""
+MAP_RATE, WAVE_RATE = 44_100, 16_000
+"""Samples a second of an event that is made as a spectrogram, whose frames are 512 of them, and as a wave."""
 GENERATOR_CARD, GENERATOR_WEIGHTS = "generator.toml", "weights.npz"
 SIDES: dict[Form, tuple[int, ...]] = {
     "picture": (32, 64, 128),

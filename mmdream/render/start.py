@@ -54,16 +54,25 @@ def parse_start(text: str, terms: tuple[Term, ...], climbed: bool = False) -> Ge
     if kind != "generator" or not name:
         raise UserError(f"--from is {text!r}; write noise, or generator:NAME")
     card = find_generator(name, "picture")
-    wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
     if climbed:
-        wanted = [term for term in wanted if card.makes(term.name)]
-    elif not wanted:
+        terms = tuple(term for term in terms if term.kind != "target" or card.makes(term.name))
+    return GeneratedPicture(card, share_classes(card, terms, may_lack=climbed), climbed=climbed)
+
+
+def share_classes(
+    card: GeneratorCard, terms: tuple[Term, ...], may_lack: bool = False
+) -> tuple[tuple[str, float], ...]:
+    """The classes of a generator that targets name, and their shares by weight, which sum to 1.
+
+    UserError: one is unknown to it, or there are none and they may not be lacking.
+    """
+    wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
+    if not wanted and not may_lack:
         more = ", ..." if len(card.classes) > MAX_TOLD_CLASSES else ""
-        told = ", ".join(card.classes[:MAX_TOLD_CLASSES]) + more
-        raise UserError(f"--from {text}: choose what it makes with --target: {told}")
+        classes = ", ".join(card.classes[:MAX_TOLD_CLASSES]) + more
+        raise UserError(f"generator:{card.name}: choose what it makes with --target: {classes}")
     total = sum(term.weight for term in wanted)
-    shares = {card.classes[card.class_index(term.name)]: term.weight / total for term in wanted}
-    return GeneratedPicture(card, tuple(shares.items()), climbed=climbed)
+    return tuple({card.classes[card.class_index(term.name)]: term.weight / total for term in wanted}.items())
 
 
 def drop_unseen_targets(recipe: Recipe, source: GeneratedPicture, sink: EventSink) -> Recipe:

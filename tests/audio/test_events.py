@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from mmdream.audio.events import (
-    MAP_RATE,
-    WAVE_RATE,
     decode_maps,
     encode_map,
     encode_wave,
     make_event,
 )
 from mmdream.audio.grains.atoms import Atom, make_atom
-from mmdream.networks.generator_card import SPECTROGRAM_FRAMES, WAVE_SAMPLES
+from mmdream.networks.generator_card import MAP_RATE, SPECTROGRAM_FRAMES, WAVE_RATE, WAVE_SAMPLES
 
 
 def make_chirp(seconds: float, rate: int = MAP_RATE) -> Atom:

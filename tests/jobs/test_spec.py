@@ -58,6 +58,7 @@ OTHER: dict[str, Any] = {
     "color": "source",
     "seed": 7,
     "seams": 15.0,
+    "loop": True,
     "size": "480p",
     "precision": "float32",
 }

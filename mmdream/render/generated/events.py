@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.audio.events import MAP_RATE, WAVE_RATE, decode_maps, make_event
-from mmdream.audio.grains.atoms import Atom
 from mmdream.core.errors import UserError
-from mmdream.networks.generator_card import GeneratorCard
+from mmdream.networks.generator_card import MAP_RATE, WAVE_RATE, GeneratorCard
+
+if TYPE_CHECKING:
+    from mmdream.audio.grains.atoms import Atom
 
 BATCH = 16
 """Events that are made at once."""
@@ -21,7 +23,8 @@ def make_events(card: GeneratorCard, classes: Sequence[str], seed: int) -> list[
     The n-th event of a class is always the same. A `UserError`: the generator's weights are missing or
     damaged, or all that it makes is silence.
     """
-    # After everything that can be checked is checked: this brings TensorFlow in.
+    # After everything that can be checked is checked: these bring TensorFlow in.
+    from mmdream.audio.events import decode_maps, make_event
     from mmdream.networks.generator import draw_latent, load_generator
 
     generator, found, counts = load_generator(card), list[Atom](), dict.fromkeys(card.classes, 0)

@@ -25,6 +25,7 @@ from mmdream.core.rng import rng_for
 from mmdream.networks.generator_card import GeneratorCard, find_generator
 from mmdream.networks.registry import load_card
 from mmdream.render.generated.events import event_rate, make_events
+from mmdream.render.start import share_classes
 from mmdream.settings.recipe import GENERATOR_PREFIX, Recipe
 from mmdream.settings.targets import Term
 
@@ -77,12 +78,7 @@ def parse_sound_start(text: str, terms: tuple[Term, ...], seconds: float) -> Mad
     if not text.startswith(GENERATOR_PREFIX):
         return parse_signal(text, seconds)
     card = find_generator(text.removeprefix(GENERATOR_PREFIX), "sound")
-    wanted = [term for term in terms if term.kind == "target" and term.weight > 0]
-    if not wanted:
-        raise UserError(f"--from {text}: choose what it makes with --target: {', '.join(card.classes[:12])}")
-    total = sum(term.weight for term in wanted)
-    shares = {card.classes[card.class_index(term.name)]: term.weight / total for term in wanted}
-    return GeneratedSound(card, tuple(shares.items()), seconds)
+    return GeneratedSound(card, share_classes(card, terms), seconds)
 
 
 def drop_unheard_targets(recipe: Recipe, sink: EventSink) -> Recipe:
