@@ -90,7 +90,8 @@ def test_what_is_turned_acts_and_is_kept_as_a_schedule(
     out, turned = tmp_path / "out.mp4", dict[str, float]()
 
     def turn(session: object, seconds: float) -> None:
-        if seconds > 2.4 and not turned:
+        # A new motif is made ready first, which may take seconds on a slow machine.
+        if seconds > 1 and not turned:
             turned["strength"] = seconds
             session.change_settings({"strength": 0.0, "motif": "dog,eye"})  # type: ignore[attr-defined]
 
@@ -103,7 +104,7 @@ def test_what_is_turned_acts_and_is_kept_as_a_schedule(
     assert schedule.motif_curve.at(0.5) == ()
     assert dict(schedule.motif_curve.at(3.9)) == {"dog": 0.5, "eye": 0.5}
     source, dream = read_all(film), read_all(out)
-    last, before = max(dream), max(seconds for seconds in dream if seconds < 2.3)
+    last, before = max(dream), max(seconds for seconds in dream if seconds < 0.9)
     moved = [
         np.abs(dream[at] - source[min(source, key=lambda each: abs(each - at))]).mean()
         for at in (before, last)

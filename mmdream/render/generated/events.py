@@ -27,7 +27,8 @@ def make_events(card: GeneratorCard, classes: Sequence[str], seed: int) -> list[
     from mmdream.audio.events import decode_maps, make_event
     from mmdream.networks.generator import draw_latent, load_generator
 
-    generator, found, counts = load_generator(card), list[Atom](), dict.fromkeys(card.classes, 0)
+    generator, counts = load_generator(card), dict.fromkeys(card.classes, 0)
+    found: list[Atom] = []
     numbered = []
     for name in classes:
         numbered.append((name, counts[name]))
