@@ -55,13 +55,6 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(autouse=True)
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder of networks."""
-    monkeypatch.setenv("MMDREAM_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
-
-
 @pytest.fixture(scope="module", autouse=True)
 def short_rounds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
