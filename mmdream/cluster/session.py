@@ -6,7 +6,6 @@ Everything here runs in the worker's process, where the engine calls the functio
 from __future__ import annotations
 
 import atexit
-import gc
 import shutil
 import tempfile
 import threading
@@ -195,9 +194,6 @@ def _open_session(digest: str) -> Session:
     sink = EventSink(keep_newest, warn=warnings.append)
     plan = prepare_video(probe(job.source), job, journal, sink, stop.is_set)
     plan.stopwatch.seconds.clear()
-    # Hundreds of thousands of objects, which the collector would walk again and again.
-    gc.collect()
-    gc.freeze()
     source = open_source(plan, stop.is_set)
     if not _sessions:
         atexit.register(_close_all)

@@ -11,6 +11,7 @@ from contextlib import suppress
 import numpy as np
 
 from mmdream.core.errors import UserError, silence_stderr
+from mmdream.core.memory import freeze_loaded_objects
 from mmdream.core.processors import apply_thread_limit, count_threads, on_thread_limit
 from mmdream.networks.card import AudioInput, ImageInput
 
@@ -18,7 +19,7 @@ __all__ = ["extend_edges", "has_gpu", "keras", "preprocess", "swap_time_and_band
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
-with silence_stderr():
+with silence_stderr(), freeze_loaded_objects():
     import keras
     import tensorflow as tf
 

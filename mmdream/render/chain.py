@@ -189,8 +189,9 @@ def render_chain(
 ) -> Parts:
     """Render parts that follow one another, the first behind a kept state or at the beginning of a shot.
 
-    Their files are not committed. The sink is shown each frame, and `on_frame` called when it is encoded. A
-    source that ends earlier than when it was scanned, or a full disk, is a `UserError`.
+    Their files are not committed. The sink is shown each frame, and `on_frame` called when it is encoded. The
+    thread keeps a lowered priority. A source that ends earlier than when it was scanned, or a full disk, is a
+    `UserError`.
     """
     assert plan.pipeline is not None
     first, stop = chain[0].first, chain[-1].stop
@@ -236,13 +237,18 @@ def _write_part(
     sink: EventSink,
     on_frame: Callable[[], None],
 ) -> WrittenPart:
-    """Encode the next frames into a part's file, and write the states that the last one leaves beside it."""
+    """Encode the next frames into a part's file, and write the states that the last one leaves beside it.
+
+    The thread's priority is lowered: what is done beside the ascent is done here.
+    """
     stats, states, looks = FrameStats(), TemporalStates(), list[Look]()
     looked_at = frozenset[int]() if plan.motif_network is None else choose_looks(plan.scan, plan.film.start)
     suffix, total = plan.job.out.suffix.lower(), len(plan.scan.pts)
     with plan.store.write("picture", part.number) as draft:
         with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
             for dreamed, states in itertools.islice(dreams, part.frames):  # noqa: B007
+                # Not before the ascent's thread has begun, which would inherit it.
+                lower_priority()
                 index, frame = part.first + stats.frames, dreamed.frame
                 seconds, settings = float(frame.seconds), dreamed.settings
                 sink.emit(FrameRendered(frame.rgb, dreamed.rgb, seconds, settings, index, total))
@@ -293,8 +299,6 @@ def render_frames(
         prefetch(_ascend_frames(pipeline, measured, states, stopwatch, overlaps), in_front=True)
     ) as ascended:
         for frame, context, layers, states in ascended:
-            # Not before the ascent's thread has begun, which would inherit it.
-            lower_priority()
             with stopwatch.time("finish"):
                 rgb, strength = pipeline.compose(frame, context, layers)
             with stopwatch.time("score"):

@@ -21,7 +21,6 @@ from mmdream.audio.grains.cues import PictureCues
 from mmdream.audio.mastering import AudioReport
 from mmdream.core.errors import Interrupted
 from mmdream.core.events import EventSink, RemainingTime
-from mmdream.core.memory import freeze_loaded_objects
 from mmdream.core.threads import lower_priority, run_in_threads
 from mmdream.image.batch import meeting
 from mmdream.media.mux import mux_video
@@ -146,7 +145,7 @@ def render_video(
         work_items.append(lambda: pictures.append(render_picture(plan, work, sink, stop.is_set, runner)))
     if plan.audio_network is not None:
         work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set, runner, stems)))
-    with freeze_loaded_objects(), plan.stopwatch.time("wall"):
+    with plan.stopwatch.time("wall"):
         run_in_threads(work_items, stop)
     stats, sound = next(iter(pictures), None), next(iter(sounds), None)
     with plan.stopwatch.time("join"):

@@ -16,6 +16,7 @@ import pytest
 from mmdream import Recipe, Schedule
 from mmdream.core.errors import UserError
 from mmdream.live.play import take_path
+from mmdream.live.report import LiveReport
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
@@ -28,9 +29,15 @@ def read_all(path: Path) -> dict[float, np.ndarray]:
     return {float(frame.seconds): frame.rgb for frame in read_frames(probe(path))}
 
 
-def test_a_film_is_played_recorded_and_told(film: Path, audience: Audience, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    report = audience.watch(film, out)
+@pytest.fixture(scope="module")
+def played(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Audience, LiveReport, Path]:
+    """The whole film as it was seen and heard, told and recorded."""
+    audience, out = Audience(), tmp_path_factory.mktemp("played") / "out.mp4"
+    return audience, audience.watch(film, out), out
+
+
+def test_a_film_is_played_recorded_and_told(film: Path, played: tuple[Audience, LiveReport, Path]) -> None:
+    audience, report, out = played
     assert report.output == out
     assert report.frames == len(audience.pictures) > 0.6 * RATE * SECONDS
     assert report.frames + report.dropped <= RATE * SECONDS
@@ -50,9 +57,8 @@ def test_a_film_is_played_recorded_and_told(film: Path, audience: Audience, tmp_
     assert json.loads(json.dumps(report.as_json()))["rate"] > 0
 
 
-def test_sound_stays_in_step_with_the_picture(film: Path, audience: Audience, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    report = audience.watch(film, out)
+def test_sound_stays_in_step_with_the_picture(film: Path, played: tuple[Audience, LiveReport, Path]) -> None:
+    audience, report, out = played
     heard = []
     for path in (film, out):
         media = probe(path)
@@ -78,7 +84,7 @@ def test_sound_stays_in_step_with_the_picture(film: Path, audience: Audience, tm
 
 def test_a_dream_of_no_strength_is_the_source(film: Path, audience: Audience, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
-    audience.watch(film, out, Recipe(Schedule(strength=0)), no_sound=True)
+    audience.watch(film, out, Recipe(Schedule(strength=0)), no_sound=True, seconds=2.5)
     source = read_all(film)
     for seconds, rgb in read_all(out).items():
         assert min(np.abs(rgb - each).mean() for at, each in source.items() if abs(at - seconds) < 0.1) < 0.02

@@ -55,15 +55,15 @@ def test_it_is_as_long_as_the_film_and_as_loud_as_a_programme(silent: Path, tmp_
 
 def test_a_kept_picture_gets_a_sound_too_and_an_excerpt_its_part(silent: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    excerpt = {"start": Fraction(1), "end": Fraction(3)}
+    excerpt = {"start": Fraction(3, 2), "end": Fraction(5, 2)}
     dream_video(silent, out, add_sound=True, keep_picture=True, **excerpt)
     film = probe(out)
-    assert len(list(read_frames(film))) == 2 * FPS
+    assert len(list(read_frames(film))) == FPS
     sound = read_sound(out, tmp_path)
-    assert sound.shape[1] == pytest.approx(2 * 48_000, abs=1)
+    assert sound.shape[1] == pytest.approx(48_000, abs=1)
     # The command goes by the same settings as Python.
     again = tmp_path / "again.mkv"
-    span = "--start", 1, "--end", 3
+    span = "--start", 1.5, "--end", 2.5
     assert mmdream("video", silent, "-o", again, "--add-sound", "--keep-picture", *span).returncode == 0
     np.testing.assert_array_equal(read_sound(again, tmp_path), sound)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -85,16 +88,26 @@ def test_the_sources_chroma_stays_when_it_is_asked_for(film: Path, tmp_path: Pat
     assert np.abs(grey - grey.mean(axis=3, keepdims=True)).max() <= 1.01 / 255
 
 
+def read_niceness() -> int:
+    """Of this thread; only Linux has one for each thread."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if sys.platform == "linux" else 0
+
+
 def test_a_step_is_a_function_of_state_and_frame(film: Path):
-    """The threads around it change nothing, and neither does what came before in the same process."""
+    """The threads around it change nothing, and neither does what came before in the same process.
+
+    Whoever asks keeps its priority: all that it does afterwards would have to wait for others.
+    """
     source = probe(film)
     assert source.video is not None
     recipe = Recipe(schedule=QUICK)
     scan, _ = scan_video(source, Selection(), EventSink(), lambda: False)
     pipeline = FramePipeline.load(recipe, (128, 96), EventSink(), scored_every=50)
     measurer = pipeline.measurer(scan)
+    niceness = read_niceness()
     stream = render_frames(pipeline, scan, read_frames(source), 0, (), Stopwatch())
     threaded = [dreamed for dreamed, _ in stream]
+    assert read_niceness() == niceness
     states, previous, kept = pipeline.initial_states, None, []
     for index, frame in enumerate(read_frames(source)):
         context, previous = measurer.measure(frame, index, previous)

@@ -99,7 +99,7 @@ def test_each_pass_works_on_what_the_one_before_it_made(place, tmp_path):
     dream, painted = Pass(), make_style_pass(place)
     for name, passes in {"one": (dream,), "none": (), "two": (dream, painted)}.items():
         dream_video(
-            place / "film.mkv", tmp_path / f"{name}.mkv", make_recipe(*passes), keep_sound=True, end=0.5
+            place / "film.mkv", tmp_path / f"{name}.mkv", make_recipe(*passes), keep_sound=True, end=0.25
         )
     dream_video(tmp_path / "one.mkv", tmp_path / "after.mkv", make_recipe(painted), keep_sound=True)
     one, none, two, after = (
@@ -133,7 +133,7 @@ def test_a_film_of_passes_goes_on_to_the_same_frames(place, tmp_path):
 
 
 def test_the_short_form_is_a_dream_and_then_a_style(place, tmp_path):
-    words = ("--end", "0.5", "--octaves", "1", "--steps", "2", "--keep-sound", "--overwrite")
+    words = ("--end", "0.25", "--octaves", "1", "--steps", "2", "--keep-sound", "--overwrite")
     painting = f"{place / 'painting.png'}"
     passes = ("--pass", "dream:steps=2", "--pass", f"style={painting}")
     short = mmdream("video", place / "film.mkv", "-o", tmp_path / "a.mkv", "--style", painting, *words)
@@ -146,7 +146,7 @@ def test_a_style_alone_keeps_the_sound_untouched_or_styles_it(
     place, tmp_path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("mmdream.render.video.AudioStyleSettings", partial(AudioStyleSettings, steps=2))
-    options = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "0.5")
+    options = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "0.25")
     kept = mmdream("style", place / "film.mkv", *options, "-o", tmp_path / "kept.mkv")
     other = mmdream(
         "style",
@@ -158,7 +158,7 @@ def test_a_style_alone_keeps_the_sound_untouched_or_styles_it(
         place / "film.mkv",
     )
     assert (kept.returncode, other.returncode) == (0, 0), kept.stderr + other.stderr
-    same = dream_video(place / "film.mkv", tmp_path / "same.mkv", make_recipe(), keep_sound=True, end=0.5)
+    same = dream_video(place / "film.mkv", tmp_path / "same.mkv", make_recipe(), keep_sound=True, end=0.25)
     assert same.drift_ms is not None
     sounds = [hash_media(tmp_path / name, tmp_path)[1] for name in ("kept.mkv", "same.mkv", "other.mkv")]
     assert sounds[0] == sounds[1] != sounds[2]

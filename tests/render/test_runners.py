@@ -38,7 +38,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_chains_in_one_batch_make_the_same_film(film: Path, tmp_path: Path):
-    recipe, dreams = Recipe(schedule=Schedule(octaves=1, steps=2), precision="float32"), []
+    recipe, dreams = Recipe(schedule=Schedule(octaves=1, steps=1), precision="float32"), []
     for number, runner in enumerate((LocalRunner(), LocalRunner(SHOTS))):
         folder = tmp_path / str(number)
         folder.mkdir()

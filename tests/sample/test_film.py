@@ -36,8 +36,13 @@ def decode_film(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
     return frames, sound
 
 
-def test_five_seconds_of_picture_and_sound(film: Path) -> None:
-    frames, sound = decode_film(film)
+@pytest.fixture(scope="module")
+def decoded(film: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
+    return decode_film(film)
+
+
+def test_five_seconds_of_picture_and_sound(decoded: tuple[list[av.VideoFrame], np.ndarray]) -> None:
+    frames, sound = decoded
     assert [frame.pts * frame.time_base for frame in frames] == [Fraction(k, 24) for k in range(120)]
     assert {(frame.width, frame.height) for frame in frames} == {(640, 360)}
     assert 0 <= sound.shape[1] - 5 * SOUND_RATE <= 1024  # AAC comes in blocks of 1024
@@ -50,8 +55,8 @@ def test_its_length_is_that_of_whole_frames(tmp_path: Path) -> None:
     assert 0 <= sound.shape[1] - 38 * SOUND_RATE // 25 <= 1024
 
 
-def test_sound_is_heard_and_not_clipped(film: Path) -> None:
-    _, sound = decode_film(film)
+def test_sound_is_heard_and_not_clipped(decoded: tuple[list[av.VideoFrame], np.ndarray]) -> None:
+    _, sound = decoded
     assert pyloudnorm.Meter(SOUND_RATE).integrated_loudness(sound.T) == pytest.approx(-18, abs=1)
     assert np.abs(sound).max() < 10 ** (-1 / 20)
     assert np.abs(sound[:, 5 * SOUND_RATE - 480 :]).max() < 1e-3

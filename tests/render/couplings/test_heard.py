@@ -115,7 +115,7 @@ def test_the_picture_changes_from_the_bark_on(film: Path, tmp_path: Path):
     shown = {}
     for amount in (0.0, 1.0):
         out = tmp_path / f"{amount}.mkv"
-        recipe = Recipe(schedule=Schedule(heard_to_seen=amount, steps=4))
+        recipe = Recipe(schedule=Schedule(heard_to_seen=amount, octaves=2, steps=2))
         report = dream_video(film, out, recipe, keep_sound=True)
         assert ("dog bark" in [each.name for each in report.heard]) == bool(amount)
         assert ("dog" in report.couplings.get("dog bark", ())) == bool(amount)

@@ -77,7 +77,7 @@ def test_a_table_of_ones_own_says_what_sounds(film: Path, reports: dict[float, R
     )
     schedule = Schedule(seen_to_heard=1, heard_to_seen=0, steps=6, motif=MOTIFS)
     recipe = Recipe(schedule=schedule, couplings=table)
-    grains = dream_video(film, tmp_path / "out.mkv", recipe).grains
+    grains = dream_video(film, tmp_path / "out.mkv", recipe, end=TURN).grains
     assert share_of("rooster", grains, 1, TURN) > 0.3 + share_of("rooster", reports[1.0].grains, 1, TURN)
     assert share_of("dog bark", grains, 1, TURN) < 0.2
 
