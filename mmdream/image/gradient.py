@@ -37,6 +37,16 @@ MAX_PLACES = 72
 """Along a side, however long an image is."""
 
 
+def combine_gains(first: ChannelGains, second: ChannelGains) -> ChannelGains:
+    """The product of two factors of energies."""
+    if not first or not second:
+        return first or second
+    return {
+        layer: first[layer] * second[layer] if layer in first and layer in second else each
+        for layer, each in {**first, **second}.items()
+    }
+
+
 def count_places(size: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of the places that gains of an image of a height and width are told apart at."""
     rows, columns = (min(round(PLACES * side / min(size)), MAX_PLACES) for side in size)

@@ -31,6 +31,7 @@ from mmdream.render.temporal import (
     TemporalState,
     TemporalStates,
     advance_state,
+    forget_dream,
     measure_room,
     measure_strength,
     start_state,
@@ -262,7 +263,7 @@ class FramePipeline:
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
             asked = AscentRequest(
                 context.small, detail, [octave], own.settings, context.seconds,
-                fatigue=fatigue, hinted=own.hinted, on_step=on_step,
+                fatigue=fatigue, hinted=own.hinted, heard=own.heard, on_step=on_step,
             )  # fmt: skip
             detail = detail + renderer.ascend(asked)
             image = np.clip(context.small + detail, 0, 1)
@@ -282,9 +283,12 @@ class FramePipeline:
         self, number: int, context: FrameContext, motion: OpticalFlow, state: TemporalState
     ) -> TemporalState:
         """A few steps on what the frame before left."""
-        renderer, settings = self.passes[number].renderer, context.passes[number].settings
+        renderer, own = self.passes[number].renderer, context.passes[number]
+        settings = own.settings
         carried, ascent = renderer.carried, _full_ascent(renderer, context, settings)
         coherence, breathe = self.recipe.coherence, self.recipe.breathe
+        if own.forgotten:
+            state = forget_dream(state, own.forgotten)
         warped = warp_state(state, motion, coherence, breathe, carried.momentum, ascent, context.light)
         gain, age = np.zeros_like(warped.change), state.age + 1
         # Frames that take no steps leave them to the next one that does.
@@ -298,7 +302,7 @@ class FramePipeline:
             octave_passes = octaves.plan_carried_passes(sizes, steps * carried.every, turn, carried.smoothing)
             asked = AscentRequest(
                 context.small, warped.detail, octave_passes, settings, context.seconds, step_scale,
-                state.fatigue, context.passes[number].hinted, turn=turn,
+                state.fatigue, own.hinted, own.heard, turn=turn,
             )  # fmt: skip
             gain = renderer.ascend(asked)
         limit = octaves.make_detail_limiter(context.small, self.recipe.color)

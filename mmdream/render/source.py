@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -18,7 +18,7 @@ from mmdream.image import octaves
 from mmdream.image.gradient import NO_GAINS, ChannelGains
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.render.couplings.heard import HeardSounds, combine_gains
+from mmdream.render.couplings.heard import HeardSounds
 from mmdream.render.hints import FilmHints, PassHints
 from mmdream.render.passes.load import BoundPass
 from mmdream.settings.schedule import FrameSettings
@@ -129,6 +129,10 @@ class PassContext:
     """float32 [H, W], 0..1, where, at the source's resolution; None: everywhere."""
     hinted: ChannelGains
     """What the shot's hints make of the energies of channels."""
+    heard: ChannelGains = field(default_factory=dict)
+    """Likewise the sounds that are heard."""
+    forgotten: float = 0.0
+    """0..1: share of the carried dream that gives way to what is newly heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +192,10 @@ class OfflineScan:
         if not shot.is_flash(index):
             motion = None if previous is None else measure_flow(previous, gray, small)
             previous = gray if presence > 0 and small.size else None
+        ticks = self.scan.pts[index] - self.scan.pts[index - 1] if index else 0
+        elapsed = float(ticks * self.scan.time_base)
         passes = tuple(
-            _measure_pass(bound, frame.seconds, presence, number, hints, small.shape[:2], self.heard)
+            _measure_pass(bound, frame.seconds, elapsed, presence, number, hints, small.shape[:2], self.heard)
             for bound, hints in zip(self.passes, self.hints or [None] * len(self.passes), strict=True)
         )
         light = self.scan.light[index]
@@ -200,6 +206,7 @@ class OfflineScan:
 def _measure_pass(
     bound: BoundPass,
     seconds: Fraction,
+    elapsed: float,
     presence: float,
     shot: int,
     hints: FilmHints | None,
@@ -211,10 +218,11 @@ def _measure_pass(
     share = settings.strength * presence * bound.span.opacity(at)
     mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
     hinted = NO_GAINS if hints is None else hints.gains(bound.renderer.network, shot, at, size)
+    favoured, forgotten = NO_GAINS, 0.0
     if heard is not None and settings.heard_to_seen > 0:
         favoured = heard.gains(bound.renderer.network, at, size, settings.heard_to_seen)
-        hinted = combine_gains(hinted, favoured)
-    return PassContext(settings, is_active, share, mask, hinted)
+        forgotten = heard.forgetting(bound.renderer.network, at, elapsed, settings.heard_to_seen)
+    return PassContext(settings, is_active, share, mask, hinted, favoured, forgotten)
 
 
 def shrink_to_working_size(rgb: np.ndarray, shot: Shot, size: octaves.Size) -> np.ndarray:

@@ -188,6 +188,12 @@ def warp_state(
     )
 
 
+def forget_dream(state: TemporalState, share: float) -> TemporalState:
+    """A state that has lost a share, 0..1, of its dream."""
+    kept = np.float32(1 - share)
+    return replace(state, detail=state.detail * kept, fill=state.fill * kept)
+
+
 def advance_state(
     state: TemporalState,
     warped: WarpedState,

@@ -54,11 +54,19 @@ PLANNED_SHARE = 0.5
 """Of a planned grain where nothing is heard: it was half heard, and the picture may yet keep it out."""
 MAX_PAUSE = 1.0
 """Seconds between two windows that name a class, up to which it is told as one sound."""
-GAIN = 24.0
-"""By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1.
+GAIN, GAIN_CHANNELS = 32.0, 3
+"""By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1, and
+of so many channels: of more each counts less, or a motif of twelve would outshine those of three.
 
 It goes with the square of both: what is half heard is hinted at, what is sure cannot be missed.
 """
+NEXT_MOTIF = 0.7
+"""Share of a sound's next motif over the one before in its row of the table: all alike, and what looks most
+like the sound's source is lost among what goes with it."""
+NEW_SECONDS, FORGETTING_RATE = 1.0, 3.0
+"""For which a sound is new, and the rate, a second, at which a dream gives way to it."""
+RIVALRY = 2
+"""Power of a class's probability over that of the likeliest that stands out with it."""
 MAX_KNOWN_GAINS, MAX_NETWORKS = 8, 8
 STEPS = 20
 """Levels of favour that are told apart."""
@@ -99,8 +107,8 @@ class HeardSounds:
         sounding, found = self._share_sounds(seconds), dict[str, float]()
         couplings = self._match(network) if sounding else {}
         for name in sounding.keys() & couplings.keys():
-            for motif in couplings[name]:
-                found[motif] = max(sounding[name], found.get(motif, 0.0))
+            for place, motif in enumerate(couplings[name]):
+                found[motif] = max(sounding[name] * NEXT_MOTIF**place, found.get(motif, 0.0))
         return found
 
     def _match(self, network: Network) -> dict[str, tuple[str, ...]]:
@@ -147,11 +155,26 @@ class HeardSounds:
             return NO_GAINS
 
         def make() -> ChannelGains:
-            shares = np.square([[[level for _, level in shown]]], dtype=np.float32)
-            return hint_gains(network, Hints(tuple(motif for motif, _ in shown), shares), size, GAIN, 1.0)
+            shares = [
+                level**2 * min(1.0, GAIN_CHANNELS / len(able[motif].channels)) for motif, level in shown
+            ]
+            hints = Hints(tuple(motif for motif, _ in shown), np.array([[shares]], np.float32))
+            return hint_gains(network, hints, size, GAIN, 1.0)
 
         gains: ChannelGains = self._known.get((network, shown, size), make)
         return gains
+
+    def forgetting(self, network: Network, seconds: float, elapsed: float, amount: float) -> float:
+        """Share of a dream, 0..1, that gives way to what is newly heard, in so many seconds up to a time.
+
+        What was drawn before would be in its way. It goes by the favour that has risen most within
+        `NEW_SECONDS`, and by its square as the gains do.
+        """
+        now = self.share_motifs(network, seconds)
+        before = self.share_motifs(network, seconds - NEW_SECONDS) if now else {}
+        risen = [share**2 - before.get(motif, 0.0) ** 2 for motif, share in now.items()]
+        newness = amount**2 * max([0.0, *risen])
+        return 1 - math.exp(-FORGETTING_RATE * newness * elapsed)
 
     def tell(self) -> tuple[HeardClass, ...]:
         """When each class is heard, in order of time; how it dies away afterwards is no part of that.
@@ -184,16 +207,6 @@ def unpack_heard(data: bytes) -> HeardSounds:
     net, names, planned = json.loads(arrays["about"].tobytes())
     grains = tuple(PlannedGrain(*each) for each in planned)
     return HeardSounds(net, tuple(names), arrays["seconds"], arrays["shares"], grains)
-
-
-def combine_gains(first: ChannelGains, second: ChannelGains) -> ChannelGains:
-    """The product of two factors of energies."""
-    if not first or not second:
-        return first or second
-    return {
-        layer: first[layer] * second[layer] if layer in first and layer in second else each
-        for layer, each in {**first, **second}.items()
-    }
 
 
 def measure_heard(
@@ -237,7 +250,8 @@ def measure_sureness(probabilities: np.ndarray) -> np.ndarray:
     """How surely each class is heard, 0..1, from probabilities, all [moment, class].
 
     A network is sure of little that sounds under something else, so what stands out counts as well: music
-    that is a little like a helicopter throughout has no helicopter, and a bark over it is a bark.
+    that is a little like a helicopter throughout has no helicopter, and a bark over it is a bark. Of several
+    that stand out at once the likelier count more: waves sound like rain, too.
     """
     held = np.clip(probabilities, 1e-6, 1 - 1e-6)
     odds = np.log(held / (1 - held))
@@ -245,7 +259,10 @@ def measure_sureness(probabilities: np.ndarray) -> np.ndarray:
         np.clip((each - low) / (high - low), 0.0, 1.0)
         for each, (low, high) in ((held, PROBABLE), (odds - np.median(odds, axis=0), OUTSTANDING))
     )
-    return np.maximum((probabilities - SURE) / (1 - SURE), probable * outstanding).astype(np.float32)
+    standing_out = probable * outstanding
+    rival = np.maximum((held * standing_out).max(axis=1, keepdims=True), 1e-6)
+    standing_out *= np.minimum(held / rival, 1.0) ** RIVALRY
+    return np.maximum((probabilities - SURE) / (1 - SURE), standing_out).astype(np.float32)
 
 
 def hold_shares(sure: np.ndarray) -> np.ndarray:

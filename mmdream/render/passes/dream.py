@@ -14,6 +14,7 @@ from mmdream.image import octaves
 from mmdream.image.gradient import (
     ChannelGains,
     build_gradient,
+    combine_gains,
     count_places,
     evaluate_objective,
     measure_channel_energies,
@@ -23,6 +24,7 @@ from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction
 from mmdream.image.spectrum import temper_gradient
 from mmdream.networks.network import Network
+from mmdream.render.couplings.heard import GAIN as HEARD_GAIN
 from mmdream.render.models import read_guide
 from mmdream.render.passes.renderer import AscentRequest, CarriedFrames, PassRenderer, Watch
 from mmdream.settings.passes import Pass
@@ -122,15 +124,19 @@ class DreamPass(PassRenderer):
         settings = asked.settings
         habituation, places = settings.habituation, count_places(asked.source.shape[:2])
         tiring, gains = _tiring_layers(settings, objective), dict[str, np.ndarray]()
+        favoured = combine_gains(asked.hinted, asked.heard)
         # In the order of the terms, whatever is hinted at: in another one it would be traced again.
         for layer in dict.fromkeys(term.name for term in objective.terms if term.kind == "layer"):
-            if layer in asked.hinted:
-                gains[layer] = asked.hinted[layer]
+            if layer in favoured:
+                gains[layer] = favoured[layer]
             if layer in tiring:
                 size = *places, self.network.channel_counts()[layer]
                 gain = drift_gains(layer, size, habituation, self.recipe.seed, float(asked.time))
                 if layer in asked.fatigue:
                     gain = gain * fatigue_gains(asked.fatigue[layer], habituation)
+                # What is surely heard does not tire while it is: it would be gone in a second.
+                if layer in asked.heard:
+                    gain = gain ** np.maximum(1 - (asked.heard[layer] - 1) / np.float32(HEARD_GAIN), 0)
                 gains[layer] = gain * gains.get(layer, np.float32(1))
         return gains
 

@@ -63,6 +63,8 @@ class AscentRequest:
     """Of what the dream has shown; empty where it begins."""
     hinted: ChannelGains = field(default_factory=dict)
     """What the source's hints make of the channels' energies."""
+    heard: ChannelGains = field(default_factory=dict)
+    """Likewise the sounds that are heard; what they favour does not tire."""
     on_step: StepCallback | None = None
     turn: int = 0
     """Of a carried frame, among those of its shot that take steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from sklearn.datasets import load_sample_image
 
 from mmdream import Recipe, Schedule, dream_video
 from mmdream.core.events import EventSink
+from mmdream.image.gradient import ChannelGains, count_places, measure_channel_energies
+from mmdream.image.octaves import OctavePass
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import MODELS_FOLDER
@@ -34,6 +37,8 @@ from mmdream.render.couplings.heard import (
 )
 from mmdream.render.couplings.planned import choose_planned_grains
 from mmdream.render.models import load_audio_network
+from mmdream.render.passes.dream import DreamPass
+from mmdream.render.passes.renderer import AscentRequest
 from tests.command import mmdream
 
 RATE, BARK = 22050, 2.0
@@ -100,6 +105,11 @@ def test_what_stands_out_is_heard_and_what_is_there_throughout_is_not():
     assert np.flatnonzero(sure[:, 1]).tolist() == [3, 4]
     assert sure[3, 1] > 0.7
     assert (sure[:, 3] > 0.7).all()
+    # Waves that sound like rain, too.
+    rain = event * (0.25 / 0.35)
+    alone, together = (measure_sureness(np.stack(each, axis=1))[3] for each in ([rain], [rain, event]))
+    assert together[1] == sure[3, 1]
+    assert together[0] == pytest.approx(alone[0] * (0.25 / 0.35) ** 2, rel=1e-3)
 
 
 def test_every_coupled_motif_and_sound_exists():
@@ -123,6 +133,47 @@ def test_the_picture_changes_from_the_bark_on(film: Path, tmp_path: Path):
     differs = (shown[0.0] != shown[1.0]).any(axis=(1, 2, 3))
     assert not differs[: round(12 * BARK)].any()
     assert differs[round(12 * (BARK + 1)) :].all()
+
+
+def test_what_is_heard_does_not_tire_while_it_is(film: Path, heard: HeardSounds):
+    network, roof = load_network(load_card("dreamnet")), next(iter(read_frames(probe(film)))).rgb
+    renderer, size = DreamPass(Recipe(), network), roof.shape[:2]
+    loudest = float(heard.seconds[heard.shares[:, heard.names.index("dog bark")].argmax()])
+    dogs = heard.gains(network, loudest, size, 1.0)
+    (layer,) = dogs
+    own = np.flatnonzero(dogs[layer][0, 0] > 1)
+    settings = Schedule(depth=1.0).at(0.0)
+    weary = np.zeros((*count_places(size), network.channel_counts()[layer]), np.float32)
+    weary[..., own] = 1 / len(own)
+
+    def dream(**gains: ChannelGains) -> float:
+        asked = AscentRequest(
+            roof,
+            np.zeros_like(roof),
+            [OctavePass(size, 6)],
+            settings,
+            Fraction(1),
+            fatigue={layer: weary},
+            **gains,
+        )
+        image = np.clip(roof + renderer.ascend(asked), 0, 1)
+        energies = measure_channel_energies(network, (layer,), image, count_places(size))[layer]
+        return float(energies[..., own].mean())
+
+    nothing, hinted, lasting = dream(), dream(hinted=dogs), dream(heard=dogs)
+    assert lasting - nothing > 3 * abs(hinted - nothing)
+
+
+def test_a_dream_gives_way_to_what_is_new_and_to_nothing_else(heard: HeardSounds):
+    network, dog = load_network(load_card("dreamnet")), heard.shares[:, heard.names.index("dog bark")]
+    first = float(heard.seconds[np.flatnonzero(dog)[0]])
+    moments = [BARK - 0.1, float(heard.seconds[dog.argmax()]), first + 60]
+    before, new, long_after = (heard.forgetting(network, at, 0.04, 1.0) for at in moments)
+    assert 0.05 < new < 0.2
+    assert before == long_after == 0
+    assert heard.forgetting(network, moments[1], 0.04, 0.5) < 0.3 * new
+    lasting = replace(heard, shares=np.ones_like(heard.shares))
+    assert lasting.forgetting(network, float(heard.seconds[-1]), 0.04, 1.0) == 0
 
 
 def test_a_share_that_is_none_is_refused(film: Path, tmp_path: Path):
