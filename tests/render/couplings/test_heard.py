@@ -109,7 +109,7 @@ def test_what_stands_out_is_heard_and_what_is_there_throughout_is_not():
     rain = event * (0.25 / 0.35)
     alone, together = (measure_sureness(np.stack(each, axis=1))[3] for each in ([rain], [rain, event]))
     assert together[1] == sure[3, 1]
-    assert together[0] == pytest.approx(alone[0] * (0.25 / 0.35) ** 2, rel=1e-3)
+    assert together[0] == pytest.approx(alone[0] * (0.25 / (0.35 * sure[3, 1])) ** 2, rel=1e-3)
 
 
 def test_every_coupled_motif_and_sound_exists():
