@@ -129,8 +129,7 @@ def test_what_is_made_besides_a_film_outlives_the_run(source: Path, uninterrupte
     resume_video(out)
     # Nobody walks TensorFlow's objects again and again, and what the film held can be freed.
     assert gc.isenabled()
-    assert gc.get_freeze_count() <= frozen
-    assert len(gc.get_objects()) < frozen
+    assert 0 < gc.get_freeze_count() <= frozen
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in uninterrupted_run.iterdir()
     )

@@ -63,8 +63,10 @@ It goes with the square of both: what is half heard is hinted at, what is sure c
 NEXT_MOTIF = 0.7
 """Share of a sound's next motif over the one before in its row of the table: all alike, and what looks most
 like the sound's source is lost among what goes with it."""
-NEW_SECONDS, FORGETTING_RATE = 1.0, 3.0
-"""For which a sound is new, and the rate, a second, at which a dream gives way to it."""
+FORGETTING_RATE = 3.0
+"""A second, at which a dream gives way to a sound that is new."""
+KNOWN_SECONDS = 1.0, 1.5, 2.0
+"""Ago, at which a sound is known already: a dog that barks every two seconds is drawn once."""
 RIVALRY = 2
 """Power of a class's probability over that of the likeliest that stands out with it."""
 MAX_KNOWN_GAINS, MAX_NETWORKS = 8, 8
@@ -167,12 +169,14 @@ class HeardSounds:
     def forgetting(self, network: Network, seconds: float, elapsed: float, amount: float) -> float:
         """Share of a dream, 0..1, that gives way to what is newly heard, in so many seconds up to a time.
 
-        What was drawn before would be in its way. It goes by the favour that has risen most within
-        `NEW_SECONDS`, and by its square as the gains do.
+        What was drawn before would be in its way. It goes by the favour that has risen most since
+        `KNOWN_SECONDS`, and by its square as the gains do.
         """
         now = self.share_motifs(network, seconds)
-        before = self.share_motifs(network, seconds - NEW_SECONDS) if now else {}
-        risen = [share**2 - before.get(motif, 0.0) ** 2 for motif, share in now.items()]
+        earlier = [self.share_motifs(network, seconds - ago) for ago in KNOWN_SECONDS] if now else []
+        risen = [
+            share**2 - max(before.get(motif, 0.0) for before in earlier) ** 2 for motif, share in now.items()
+        ]
         newness = amount**2 * max([0.0, *risen])
         return 1 - math.exp(-FORGETTING_RATE * newness * elapsed)
 
