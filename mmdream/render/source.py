@@ -219,7 +219,8 @@ def _measure_pass(
     mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
     hinted = NO_GAINS if hints is None else hints.gains(bound.renderer.network, shot, at, size)
     favoured, forgotten = NO_GAINS, 0.0
-    if heard is not None and settings.heard_to_seen > 0:
+    # A black frame has no places to favour anything at.
+    if heard is not None and settings.heard_to_seen > 0 and all(size):
         favoured = heard.gains(bound.renderer.network, at, size, settings.heard_to_seen)
         forgotten = heard.forgetting(bound.renderer.network, at, elapsed, settings.heard_to_seen)
     return PassContext(settings, is_active, share, mask, hinted, favoured, forgotten)

@@ -17,6 +17,7 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.core.events import EventSink
 from mmdream.image.gradient import ChannelGains, count_places, measure_channel_energies
 from mmdream.image.octaves import OctavePass
+from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import MODELS_FOLDER
@@ -174,6 +175,22 @@ def test_a_dream_gives_way_to_what_is_new_and_to_nothing_else(heard: HeardSounds
     assert heard.forgetting(network, moments[1], 0.04, 0.5) < 0.3 * new
     lasting = replace(heard, shares=np.ones_like(heard.shares))
     assert lasting.forgetting(network, float(heard.seconds[-1]), 0.04, 1.0) == 0
+
+
+def test_it_may_bark_in_the_dark(film: Path, tmp_path: Path):
+    dark, sound = tmp_path / "dark.mkv", tmp_path / "sound.wav"
+    extract_audio(probe(film), probe(film).audio_tracks[0], sound)
+    samples, rate = soundfile.read(sound, dtype="float32")
+    frames = [np.zeros((96, 160, 3), np.uint8)] * 48
+    write_film(
+        dark, make_times(48, 12), frames=frames, size=(160, 96), options={"threads": "1"},
+        sound=samples.reshape(1, -1), rate=rate, sound_codec="pcm_s16le",
+    )  # fmt: skip
+    report = dream_video(
+        dark, tmp_path / "out.mkv", Recipe(schedule=Schedule(heard_to_seen=1.0)), keep_sound=True
+    )
+    assert "dog bark" in [each.name for each in report.heard]
+    assert report.frames == 48
 
 
 def test_a_share_that_is_none_is_refused(film: Path, tmp_path: Path):
