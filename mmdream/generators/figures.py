@@ -43,7 +43,7 @@ def build_judge(judge: CriticNetwork, progress: Callable[[], None]) -> FeatureFu
     assert isinstance(judge.card.input, ImageInput)
     features, side = network.layer_features((judge.card.rungs[-1].layer,)), judge.card.input.side
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)], autograph=False)
     def traced(x: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(tf.cast(features(tf.image.resize(x, (side, side)))[0], tf.float32), (1, 2))
 

@@ -128,7 +128,8 @@ def make_predict(model: object) -> Predict:
         input_signature=[
             tf.TensorSpec([1, None, None, 6], tf.float32),
             tf.TensorSpec([1, None, None, channels], tf.float32),
-        ]
+        ],
+        autograph=False,
     )
     def predict(pictures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return model([pictures, weights], training=False)  # type: ignore[operator]

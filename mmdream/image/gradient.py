@@ -110,7 +110,7 @@ def _traced_objective(
 ) -> Callable[..., tf.Tensor]:
     features_of, score = _objective_functions(network, terms, measure, guide)
 
-    @tf.function(input_signature=_input_signature(terms))
+    @tf.function(input_signature=_input_signature(terms), autograph=False)
     def objective(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return score(features_of(image), weights)
 
@@ -121,7 +121,7 @@ def _traced_objective(
 def _traced_channel_energies(network: Network, layers: tuple[str, ...]) -> Callable[..., list[tf.Tensor]]:
     features = network.layer_features(layers)
 
-    @tf.function(input_signature=[*_input_signature(())[:1], tf.TensorSpec([2], tf.int32)])
+    @tf.function(input_signature=[*_input_signature(())[:1], tf.TensorSpec([2], tf.int32)], autograph=False)
     def energies(image: tf.Tensor, places: tf.Tensor) -> list[tf.Tensor]:
         squares = [tf.square(tf.cast(a, tf.float32)) for a in features(image)]
         return [tf.image.resize(each, places, "area")[0] for each in squares]
@@ -135,7 +135,7 @@ def _traced_gradient(
 ) -> Callable[..., tf.Tensor]:
     features_of, score = _objective_functions(network, terms, measure, guide, gained)
 
-    @tf.function(input_signature=_input_signature(terms, gained))
+    @tf.function(input_signature=_input_signature(terms, gained), autograph=False)
     def gradient(image: tf.Tensor, weights: tf.Tensor, *gains: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(image)
@@ -162,7 +162,7 @@ def _traced_gradients(
     image = tf.TensorSpec([count, None, None, 3], tf.float32)
     rest = [tf.TensorSpec([count, *spec.shape], spec.dtype) for spec in alone[1:]]
 
-    @tf.function(input_signature=[image, *rest])
+    @tf.function(input_signature=[image, *rest], autograph=False)
     def gradients(images: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(images)

@@ -159,7 +159,9 @@ def _traced_scores(network: Network) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.stack([score(*each) for each in zip(terms, classes, strict=True)], axis=1)
 
     side = card.input.side
-    return tf.function(measure, input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)])
+    return tf.function(
+        measure, input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)], autograph=False
+    )
 
 
 def _interpolate(values: np.ndarray, ys: np.ndarray, xs: np.ndarray, size: tuple[int, int]) -> np.ndarray:

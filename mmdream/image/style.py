@@ -219,7 +219,9 @@ def _content_features(network: Network, rgb: tf.Tensor) -> tf.Tensor:
 @cache_in_traces
 def _traced_moments(network: Network) -> Callable[[tf.Tensor], StyleMoments]:
     return tf.function(
-        lambda x: _moments_and_content(network, x[..., :3], x[..., 6:])[0], input_signature=[IMAGE_SPEC]
+        lambda x: _moments_and_content(network, x[..., :3], x[..., 6:])[0],
+        input_signature=[IMAGE_SPEC],
+        autograph=False,
     )
 
 
@@ -231,7 +233,7 @@ def _traced_content_distance(network: Network) -> Callable[[tf.Tensor], tf.Tenso
         image, content = _content_features(network, x[..., :3]), _content_features(network, x[..., 3:6])
         return tf.reduce_mean(tf.square(image - content))
 
-    return tf.function(distance, input_signature=[IMAGE_SPEC])
+    return tf.function(distance, input_signature=[IMAGE_SPEC], autograph=False)
 
 
 @cache_in_traces
@@ -242,7 +244,7 @@ def _traced_content_means(network: Network) -> Callable[[tf.Tensor], tuple[tf.Te
         a = _content_features(network, content)
         return tf.reduce_mean(a, axis=(0, 1, 2)), tf.reduce_mean(tf.square(a), axis=(0, 1, 2))
 
-    return tf.function(means, input_signature=[tf.TensorSpec([1, None, None, 3])])
+    return tf.function(means, input_signature=[tf.TensorSpec([1, None, None, 3])], autograph=False)
 
 
 @cache_in_traces
@@ -257,7 +259,7 @@ def _traced_style_gradient(
     whole = [tuple(map(tf.TensorSpec, ([], [c], [c, c]))) for c in channels] if tiled else []
     signature = [IMAGE_SPEC, tf.TensorSpec([2], tf.int64), targets, whole, tf.TensorSpec([2])]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def gradient(
         tile: tf.Tensor,
         padding: tf.Tensor,

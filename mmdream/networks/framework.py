@@ -6,7 +6,9 @@ Training and dreaming share the preprocessing, so that they agree.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -17,9 +19,24 @@ from mmdream.networks.card import AudioInput, ImageInput
 
 __all__ = ["extend_edges", "has_gpu", "keras", "preprocess", "swap_time_and_bands", "tf"]
 
+
+@contextmanager
+def _hide_unloaded(*modules: str) -> Iterator[None]:
+    """Let an import of these raise ModuleNotFoundError, as `None` in their place does; not of loaded ones."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
-with silence_stderr(), freeze_loaded_objects():
+# Keras 3 imports scikit-learn, and with it scipy.stats, and pyplot wherever they are installed, for wrappers
+# and plots that mmdream does not use: a third of the time in which TensorFlow is imported.
+with silence_stderr(), freeze_loaded_objects(), _hide_unloaded("sklearn", "matplotlib"):
     import keras
     import tensorflow as tf
 

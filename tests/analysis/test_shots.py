@@ -53,7 +53,7 @@ def find_shot_starts(clip: Clip) -> list[int]:
 
 
 def test_hard_cuts_are_found_to_the_frame(photos):
-    for a, b in list(permutations(photos.values(), 2))[::2]:
+    for a, b in list(permutations(photos.values(), 2))[::5]:
         assert find_shot_starts(make_pan(a, 4) + make_pan(b, 4)) == [0, 4]
 
 
@@ -105,7 +105,7 @@ def test_pans_are_not_cut(photos, step: float):
 
 @pytest.mark.parametrize("frames", [6, 24])
 def test_dissolves_are_not_cut(photos, frames: int):
-    for a, b in list(permutations(photos.values(), 2))[::9]:
+    for a, b in list(permutations(photos.values(), 2))[::17]:
         mixed = [crop_photo(a) * (1 - k / frames) + crop_photo(b) * (k / frames) for k in range(frames)]
         found = scan_clip([crop_photo(a)] * 4 + mixed + [crop_photo(b)] * 4)
         assert [(shot.first, shot.flashes) for shot in found.shots] == [(0, ())]
@@ -114,7 +114,7 @@ def test_dissolves_are_not_cut(photos, frames: int):
 @pytest.mark.parametrize("frames", [4, 24])
 @pytest.mark.parametrize("end", [0.0, 1.0], ids=["black", "white"])
 def test_fades_are_not_cut_and_take_the_dream_with_them(photos, frames: int, end: float):
-    for photo in photos.values():
+    for photo in list(photos.values())[::3]:
         picture = crop_photo(photo)
         clip = [picture * (k / frames) + end * (1 - k / frames) for k in range(frames)] + [picture] * 4
         for turned in (clip, clip[::-1]):
@@ -131,7 +131,7 @@ def test_fades_are_not_cut_and_take_the_dream_with_them(photos, frames: int, end
 
 @pytest.mark.parametrize("length", [1, 3])
 def test_a_flash_does_not_end_the_shot(photos, length: int):
-    for a, b in list(permutations(photos.values(), 2))[::7]:
+    for a, b in list(permutations(photos.values(), 2))[::19]:
         clip = make_pan(a, 10)
         for flash in (np.ones_like(clip[0]), np.clip(clip[0] * 4, 0, 1), crop_photo(b)):
             found = scan_clip(clip[:5] + [flash] * length + clip[5 + length :])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
-import librosa
 import numpy as np
 import pytest
 
@@ -137,26 +137,35 @@ def make_chords(rate: int, seconds: float = 1.0) -> np.ndarray:
     return np.asarray(sound / np.abs(sound).max(), np.float32)
 
 
-def test_decibels_are_librosas() -> None:
+@pytest.fixture(scope="module")
+def librosas() -> dict[str, np.ndarray]:
+    """What librosa 0.11 makes of `make_chords`: importing its features compiles for half a minute.
+
+    `decibels`, [column, band from the 70th]: `power_to_db(feature.melspectrogram(y=make_chords(22050),
+    sr=22050, n_fft=441, hop_length=200, n_mels=128))`; `magnitudes`, [column, bin]:
+    `abs(stft(make_chords(44100, 0.2), n_fft=512, hop_length=128, window="hann"))`.
+    """
+    with np.load(Path(__file__).parent / "librosa_bands.npz") as arrays:
+        return {name: arrays[name].astype(np.float64) for name in arrays.files}
+
+
+def test_decibels_are_librosas(librosas: dict[str, np.ndarray]) -> None:
     """DreamSound's own calls, where its bands are wide enough to hold bins of 50 Hz."""
     front = load_card("vgg19_mel").input
-    sound = make_chords(22050)
-    mel = librosa.feature.melspectrogram(y=sound, sr=22050, n_fft=441, hop_length=200, n_mels=128)
-    theirs = (librosa.power_to_db(mel).T - front.mu[0]) / front.divisor
-    ours = compute_network_bands(front, sound, 22050)
+    theirs = (librosas["decibels"] - front.mu[0]) / front.divisor
+    ours = compute_network_bands(front, make_chords(22050), 22050)
     columns = min(len(theirs), len(ours))
-    apart = np.abs(theirs[:columns, 70:] - ours[:columns, 70:]) * front.divisor
+    apart = np.abs(theirs[:columns] - ours[:columns, 70:]) * front.divisor
     assert np.median(apart) < 0.3  # dB
     assert np.quantile(apart, 0.95) < 1.5
 
 
-def test_linear_power_is_audio_deep_dreams() -> None:
+def test_linear_power_is_audio_deep_dreams(librosas: dict[str, np.ndarray]) -> None:
     """1 - (|S| / max) ** (1/8), times 255, less 127.5; the maximum is the sound's own here."""
     front = dataclasses.replace(load_card("residual_spec").input, floor=1e-15)
-    sound = make_chords(44100, 0.5)
-    magnitude = np.abs(librosa.stft(sound, n_fft=512, hop_length=128, window="hann"))
+    sound, magnitude = make_chords(44100, 0.2), librosas["magnitudes"]
     root = (magnitude / magnitude.max()) ** (1 / 8)
-    theirs = ((1 - root) * 255 - 127.5).T
+    theirs = (1 - root) * 255 - 127.5
     loudest = 128 / magnitude.max()  # a full sine reads half the window's sum
     ours = compute_network_bands(front, sound * np.float32(loudest), 44100)
     columns = min(len(theirs), len(ours))

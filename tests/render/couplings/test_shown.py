@@ -35,13 +35,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sound[:, first : first + 800] += np.linspace(0.5, 0, 800, dtype=np.float32) * (-1) ** np.arange(800)
     path = tmp_path_factory.mktemp("film") / "film.mkv"
     return write_film(
-        path, make_times(8 * SECONDS, 8), frames=[picture] * (8 * SECONDS), size=(192, 128),
+        path, make_times(6 * SECONDS, 6), frames=[picture] * (6 * SECONDS), size=(192, 128),
         options={"threads": "1"}, sound=sound, rate=RATE, sound_codec="pcm_s16le",
     )  # fmt: skip
 
 
 def dream(film: Path, out: Path, amount: float, **settings: object) -> Report:
-    schedule = Schedule(seen_to_heard=amount, heard_to_seen=0, steps=6, motif=MOTIFS)
+    schedule = Schedule(seen_to_heard=amount, heard_to_seen=0, octaves=2, steps=6, motif=MOTIFS)
     return dream_video(film, out, Recipe(schedule=schedule), **settings)
 
 
@@ -75,7 +75,7 @@ def test_a_table_of_ones_own_says_what_sounds(film: Path, reports: dict[float, R
     table.write_text(
         '[[coupling]]\nsound = "dog"\nmotifs = ["tower"]\n[[coupling]]\nsound = "rooster"\nmotifs = ["dog"]\n'
     )
-    schedule = Schedule(seen_to_heard=1, heard_to_seen=0, steps=6, motif=MOTIFS)
+    schedule = Schedule(seen_to_heard=1, heard_to_seen=0, octaves=2, steps=6, motif=MOTIFS)
     recipe = Recipe(schedule=schedule, couplings=table)
     grains = dream_video(film, tmp_path / "out.mkv", recipe, end=TURN).grains
     assert share_of("rooster", grains, 1, TURN) > 0.3 + share_of("rooster", reports[1.0].grains, 1, TURN)
