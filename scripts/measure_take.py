@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,13 @@ class Player:
     def __init__(self) -> None:
         self.session: LiveSession | None = None
         self.left = list(TURNS)
+        self._hand = ThreadPoolExecutor(1)
 
     def show_picture(self, seconds: float, jpeg: bytes) -> None:
         """See `Viewer`."""
         assert self.session is not None
         while self.left and seconds >= self.left[0][0]:
-            self.session.change_settings(self.left.pop(0)[1])
+            self._hand.submit(self.session.change_settings, self.left.pop(0)[1])
 
     def play_sound(self, block: object) -> None:
         """See `Viewer`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -28,6 +29,7 @@ from mmdream.live.studio_link import StudioLink
 from mmdream.networks.network import Network
 from mmdream.settings.live import LiveSettings
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import FrameSettings
 
 USUAL_RATE = 25.0
 """Frames a second at most, unless asked for."""
@@ -108,7 +110,7 @@ class LiveSession:
         """Wall time of the session's second 0."""
         self._late = 0
         self._excused_until = 0.0
-        """Frames that a dream's beginning holds up say nothing of the usual ones."""
+        """Frames that a dream's beginning, or a trace, holds up say nothing of the usual ones."""
         self._seen_drops = 0
         self._has_warned_of_size = False
         self.why_ended = "played to its end"
@@ -196,7 +198,7 @@ class LiveSession:
     def _follow_studio(self) -> None:
         schedule = None if self._link is None else self._link.poll()
         if schedule is not None:
-            self.dreamer.prepare(schedule.at(self.now))
+            self._prepare(schedule.at(self.now))
             self.controls.use_schedule(schedule)
 
     def state(self) -> dict[str, Any]:
@@ -214,9 +216,22 @@ class LiveSession:
             UserError: see `Controls.change`.
         """
         settings = self.controls.check(values)
-        self.dreamer.prepare(settings)
-        self.prepare_sound(settings.depth)
+        self._prepare(settings)
         self.controls.change(values)
+
+    def _prepare(self, settings: FrameSettings) -> None:
+        """Trace what settings ask for; frames go on meanwhile, and are not judged by the clock."""
+        self._excused_until = math.inf
+        try:
+            self.dreamer.prepare(settings)
+            self.prepare_sound(settings.depth)
+        finally:
+            self._excused_until = time.monotonic() + self._settings.delay
+
+    def _note(self, stage: str, seconds: float, work: FrameWork) -> None:
+        """Tell the pacer what a stage took for a frame."""
+        if time.monotonic() > self._excused_until:
+            self.dreamer.pacer.note(stage, seconds, work.quality)
 
     def prepare_sound(self, depth: float) -> None:
         """Trace what the sound's network needs at a depth."""
@@ -264,12 +279,11 @@ class LiveSession:
     def _measure(self) -> None:
         try:
             while (picture := self._incoming.take()) is not None:
-                pacer = self.dreamer.pacer
                 with self.meter.time("measure") as taken:
                     work = self.dreamer.measure(picture)
                 if work.scan.presence > 0 and not work.is_same:
-                    pacer.note("measure", taken[0], work.quality)
-                    pacer.advance(self._was_late())
+                    self._note("measure", taken[0], work)
+                    self.dreamer.pacer.advance(self._was_late())
                 if self.dreamer.has_resized and not self._has_warned_of_size:
                     self._has_warned_of_size = True
                     self._sink.warn(f"{self._source.name}: changed its size; it is fitted into the first one")
@@ -290,9 +304,10 @@ class LiveSession:
                 with self.meter.time("dream") as taken:
                     self.dreamer.ascend(work)
                 if work.begins:
-                    self._excused_until = time.monotonic() + self._settings.delay
+                    held_up_until = time.monotonic() + self._settings.delay
+                    self._excused_until = max(self._excused_until, held_up_until)
                 elif work.layers and not work.is_skipped:
-                    self.dreamer.pacer.note("dream", taken[0], work.quality)
+                    self._note("dream", taken[0], work)
                 self._ascended.put(work)
         finally:
             self._ascended.close()
@@ -305,7 +320,7 @@ class LiveSession:
                     levels = np.rint(rgb[..., ::-1] * 255).astype(np.uint8)
                     _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
                 if work.layers:
-                    self.dreamer.pacer.note("compose", taken[0], work.quality)
+                    self._note("compose", taken[0], work)
                 if time.monotonic() > work.arrived + self._settings.delay:
                     self._late += 1
                 self._finished.put(ReadyFrame(work, rgb, data.tobytes()))
