@@ -26,7 +26,7 @@ from tests.command import mmdream
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 COLORS = {"red": (210, 50, 40), "blue": (40, 60, 220)}
-ROUND, ROUNDS = 20, 3
+ROUND, ROUNDS = 14, 3
 SMALL = {"ROUND_STEPS": ROUND, "PENALTY_STEPS": 1, "ROUND_EXAMPLES": 8, "LAST_EXAMPLES": 12}
 
 

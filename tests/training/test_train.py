@@ -152,7 +152,7 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_network_too(tmp_path: P
 
 
 def test_fresh_weights_learn(pictures: Path):
-    settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=4)
+    settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=3)
     report = train_network(settings)
     assert report.evaluation.accuracy > 0.8
     assert load_card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
