@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 import time
@@ -111,6 +110,7 @@ class LiveSession:
         self._late = 0
         self._excused_until = 0.0
         """Frames that a dream's beginning, or a trace, holds up say nothing of the usual ones."""
+        self._is_preparing = False
         self._seen_drops = 0
         self._has_warned_of_size = False
         self.why_ended = "played to its end"
@@ -221,16 +221,26 @@ class LiveSession:
 
     def _prepare(self, settings: FrameSettings) -> None:
         """Trace what settings ask for; frames go on meanwhile, and are not judged by the clock."""
-        self._excused_until = math.inf
+        began, self._is_preparing = time.monotonic(), True
         try:
             self.dreamer.prepare(settings)
             self.prepare_sound(settings.depth)
         finally:
-            self._excused_until = time.monotonic() + self._settings.delay
+            self._is_preparing = False
+        # What was traced before takes milliseconds: a knob that is turned on and on excuses nothing.
+        if time.monotonic() - began > self._settings.delay:
+            self._excuse()
+
+    def _excuse(self) -> None:
+        """Judge no frame that is under way by the clock."""
+        self._excused_until = time.monotonic() + self._settings.delay
+
+    def _is_excused(self) -> bool:
+        return self._is_preparing or time.monotonic() <= self._excused_until
 
     def _note(self, stage: str, seconds: float, work: FrameWork) -> None:
         """Tell the pacer what a stage took for a frame."""
-        if time.monotonic() > self._excused_until:
+        if not self._is_excused():
             self.dreamer.pacer.note(stage, seconds, work.quality)
 
     def prepare_sound(self, depth: float) -> None:
@@ -292,11 +302,11 @@ class LiveSession:
             self._measured.close()
 
     def _was_late(self) -> bool:
-        """Whether a frame was dropped or late since this was asked last, and no dream's beginning is why."""
+        """Whether a frame was dropped or late since this was asked last, and nothing excuses it."""
         dropped = self._incoming.dropped
         is_late = dropped > self._seen_drops or self._late > 0
         self._seen_drops, self._late = dropped, 0
-        return is_late and time.monotonic() > self._excused_until
+        return is_late and not self._is_excused()
 
     def _ascend(self) -> None:
         try:
@@ -304,8 +314,7 @@ class LiveSession:
                 with self.meter.time("dream") as taken:
                     self.dreamer.ascend(work)
                 if work.begins:
-                    held_up_until = time.monotonic() + self._settings.delay
-                    self._excused_until = max(self._excused_until, held_up_until)
+                    self._excuse()
                 elif work.layers and not work.is_skipped:
                     self._note("dream", taken[0], work)
                 self._ascended.put(work)

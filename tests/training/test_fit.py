@@ -77,6 +77,12 @@ def interrupted_training(
     return broken / ".mine.training", read_arrays(unbroken / "mine" / "weights.npz")
 
 
+def truncate_last_line(folder: Path) -> None:
+    """As a full disk, or a power cut, leaves it."""
+    record = folder / "rounds.jsonl"
+    record.write_bytes(record.read_bytes()[:-30])
+
+
 def damage_second_line(folder: Path) -> None:
     record = folder / "rounds.jsonl"
     lines = record.read_bytes().splitlines(keepends=True)
@@ -84,12 +90,10 @@ def damage_second_line(folder: Path) -> None:
 
 
 def truncate_newest_files(folder: Path) -> None:
-    """The newest weights, the head, what was heard, and the last line: as a full disk leaves them."""
+    """The newest weights, the head, and what was heard."""
     newest = max(folder.rglob("*.weights.h5"), key=lambda path: path.stat().st_mtime_ns)
     for path in (newest, folder / "head.npz", folder / "bands.f16"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    record = folder / "rounds.jsonl"
-    record.write_bytes(record.read_bytes()[:-30])
 
 
 def test_a_stopped_training_is_kept_from_other_wishes(
@@ -107,7 +111,7 @@ def leave_whole(folder: Path) -> None:
     """The run alone was stopped."""
 
 
-@pytest.mark.parametrize("tear", [leave_whole, damage_second_line, truncate_newest_files])
+@pytest.mark.parametrize("tear", [leave_whole, truncate_last_line, damage_second_line, truncate_newest_files])
 def test_a_training_goes_on_from_what_is_whole(
     tear: Callable[[Path], None],
     interrupted_training: tuple[Path, dict[str, np.ndarray]],
