@@ -16,7 +16,7 @@ import json
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,14 @@ class Player:
     def __init__(self) -> None:
         self.session: LiveSession | None = None
         self.left = list(TURNS)
+        self.turned: list[Future[None]] = []
         self._hand = ThreadPoolExecutor(1)
 
     def show_picture(self, seconds: float, jpeg: bytes) -> None:
         """See `Viewer`."""
         assert self.session is not None
         while self.left and seconds >= self.left[0][0]:
-            self._hand.submit(self.session.change_settings, self.left.pop(0)[1])
+            self.turned.append(self._hand.submit(self.session.change_settings, self.left.pop(0)[1]))
 
     def play_sound(self, block: object) -> None:
         """See `Viewer`."""
@@ -131,6 +132,8 @@ def main() -> int:
         str(options.source), recipe, LiveSettings(rate=options.rate, take=True), live, True,
         EventSink(), player, player.use, threading.Event(),
     )  # fmt: skip
+    for turned in player.turned:
+        turned.result()  # What could not be turned is told.
     words = "--schedule", str(take_path(live)), "--size", options.size, "--keep-sound", "--overwrite"
     command = [sys.executable, "-m", "mmdream", "video", str(options.source), *words, "-o", str(dream)]
     subprocess.run(command, check=True, stdout=sys.stderr)
@@ -146,7 +149,7 @@ def main() -> int:
         "dream": [float(scan.pts[shot.first] * scan.time_base) for shot in scan.shots[1:]],
     }
     draw(found, cuts, options.folder / "curves.png")
-    result: dict[str, object] = {"turned": len(TURNS) - len(player.left), "cuts": cuts}
+    result: dict[str, object] = {"turned": len(player.turned), "cuts": cuts}
     for name in ("strength", *MOTIFS):
         played, dreamed = found["live"][name], found["dream"][name]
         shifts = [0, *range(SHIFT, length - SHIFT + 1)]
