@@ -21,7 +21,7 @@ unexport VIDEO
 # Empty unless somebody chose: then the first Python here that fits is taken.
 export CHOSEN := $(if $(filter file default undefined,$(origin PYTHON)),,$(value PYTHON))
 
-.PHONY: dream studio test test-browser coverage docs release lint format clean
+.PHONY: dream studio test tests-in-parallel test-browser coverage docs release lint format clean
 
 ifndef FILM
 dream: $(VENV)/installed
@@ -43,8 +43,12 @@ studio: $(VENV)/installed-studio
 # Two processes, for every other test keeps one core waiting; each holds a TensorFlow of its own, some 2 GB.
 # What one module makes for its tests mostly stays in one process. BLAS with threads of its own would wait for
 # them awake, a quarter of the processors' time in a sound's dream, which the other process needs.
+# Types are checked beside them, which takes one processor half a minute.
 test: export OPENBLAS_NUM_THREADS ?= 1
-test: lint
+test: $(VENV)/installed-test
+	@$(MAKE) --no-print-directory --jobs 2 lint tests-in-parallel
+
+tests-in-parallel:
 	@$(RUN) -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
 
 test-browser: $(VENV)/installed-browser
@@ -101,22 +105,27 @@ clean:
 	rm -rf $(VENV) $(DOCS) build dist .pytest_cache .mypy_cache .ruff_cache .coverage sample.mp4 sample.dream.mp4
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Nothing is compiled ahead, which took as long as all the rest: of eleven thousand files a start loads under a third,
+# and Python keeps what it compiled of those, unless it is told not to.
+PIP_INSTALL := $(RUN) -m pip install --disable-pip-version-check --no-compile
+unexport PYTHONDONTWRITEBYTECODE
+
 # The stamps lie inside the environment and go with it.
 $(VENV)/installed: pyproject.toml $(RUN)
 	@echo 'Installing mmdream into $(VENV): 0.95 GB to fetch, once, then some minutes.'
-	@$(RUN) -m pip install --disable-pip-version-check --editable .
+	@$(PIP_INSTALL) --editable .
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[test]'
+	@$(PIP_INSTALL) --quiet --editable '.[test]'
 	@touch $@
 
 $(VENV)/installed-studio: $(VENV)/installed
-	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[studio]'
+	@$(PIP_INSTALL) --quiet --editable '.[studio]'
 	@touch $@
 
 $(VENV)/installed-browser: $(VENV)/installed-test
-	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[browser]'
+	@$(PIP_INSTALL) --quiet --editable '.[browser]'
 	@touch $@
 
 # An environment of its own, which sees what is installed in the other one: the pages are made of the program.

@@ -2,7 +2,8 @@
 
     python scripts/shoot_live.py [docs] [--film FILM] [--after 9]
 
-writes live.jpg. Needs `mmdream[browser,live]` and the system's Chromium.
+writes live.jpg, and live-turned.jpg: the page half a second after its slider of the strength went to 0.
+Needs `mmdream[browser,live]` and the system's Chromium.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 from mmdream.sample.film import make_sample  # noqa: E402
 from scripts.shoot_studio import take_picture  # noqa: E402
 from tests.browser.conftest import open_browser  # noqa: E402
+from tests.browser.test_live_page import ANSWER_SECONDS, SLIDE  # noqa: E402
 
 
 def main() -> int:
@@ -42,6 +44,9 @@ def main() -> int:
         browser.get(playing.stdout.readline().strip())
         time.sleep(options.after)
         take_picture(browser.get_screenshot_as_png(), options.folder / "live.jpg")
+        browser.execute_script(SLIDE, "0")
+        time.sleep(ANSWER_SECONDS)
+        take_picture(browser.get_screenshot_as_png(), options.folder / "live-turned.jpg")
         browser.find_element("id", "end").click()
         playing.wait(30)
     return 0

@@ -17,6 +17,7 @@ import numpy as np
 from mmdream.core.errors import to_one_line
 from mmdream.core.events import EventSink
 from mmdream.live.controls import Controls
+from mmdream.live.frame_clock import FrameClock
 from mmdream.live.outputs import MediaOutput, Target
 from mmdream.live.picture import FrameWork, HintWatcher, PictureDreamer
 from mmdream.live.report import LiveMeter, LiveReport
@@ -107,11 +108,7 @@ class LiveSession:
         self._last_arrival = time.monotonic()
         self._anchor: float | None = None
         """Wall time of the session's second 0."""
-        self._late = 0
-        self._excused_until = 0.0
-        """Frames that a dream's beginning, or a trace, holds up say nothing of the usual ones."""
-        self._is_preparing = False
-        self._seen_drops = 0
+        self._clock = FrameClock(dreamer, settings.delay)
         self._has_warned_of_size = False
         self.why_ended = "played to its end"
         self.now = 0.0
@@ -221,27 +218,9 @@ class LiveSession:
 
     def _prepare(self, settings: FrameSettings) -> None:
         """Trace what settings ask for; frames go on meanwhile, and are not judged by the clock."""
-        began, self._is_preparing = time.monotonic(), True
-        try:
+        with self._clock.excuse_while():
             self.dreamer.prepare(settings)
             self.prepare_sound(settings.depth)
-        finally:
-            self._is_preparing = False
-        # What was traced before takes milliseconds: a knob that is turned on and on excuses nothing.
-        if time.monotonic() - began > self._settings.delay:
-            self._excuse()
-
-    def _excuse(self) -> None:
-        """Judge no frame that is under way by the clock."""
-        self._excused_until = time.monotonic() + self._settings.delay
-
-    def _is_excused(self) -> bool:
-        return self._is_preparing or time.monotonic() <= self._excused_until
-
-    def _note(self, stage: str, seconds: float, work: FrameWork) -> None:
-        """Tell the pacer what a stage took for a frame."""
-        if not self._is_excused():
-            self.dreamer.pacer.note(stage, seconds, work.quality)
 
     def prepare_sound(self, depth: float) -> None:
         """Trace what the sound's network needs at a depth."""
@@ -292,8 +271,8 @@ class LiveSession:
                 with self.meter.time("measure") as taken:
                     work = self.dreamer.measure(picture)
                 if work.scan.presence > 0 and not work.is_same:
-                    self._note("measure", taken[0], work)
-                    self.dreamer.pacer.advance(self._was_late())
+                    self._clock.note("measure", taken[0], work.quality)
+                    self._clock.advance(self._incoming.dropped)
                 if self.dreamer.has_resized and not self._has_warned_of_size:
                     self._has_warned_of_size = True
                     self._sink.warn(f"{self._source.name}: changed its size; it is fitted into the first one")
@@ -301,22 +280,15 @@ class LiveSession:
         finally:
             self._measured.close()
 
-    def _was_late(self) -> bool:
-        """Whether a frame was dropped or late since this was asked last, and nothing excuses it."""
-        dropped = self._incoming.dropped
-        is_late = dropped > self._seen_drops or self._late > 0
-        self._seen_drops, self._late = dropped, 0
-        return is_late and not self._is_excused()
-
     def _ascend(self) -> None:
         try:
             while (work := self._measured.take()) is not None:
                 with self.meter.time("dream") as taken:
                     self.dreamer.ascend(work)
                 if work.begins:
-                    self._excuse()
+                    self._clock.excuse()
                 elif work.layers and not work.is_skipped:
-                    self._note("dream", taken[0], work)
+                    self._clock.note("dream", taken[0], work.quality)
                 self._ascended.put(work)
         finally:
             self._ascended.close()
@@ -329,9 +301,8 @@ class LiveSession:
                     levels = np.rint(rgb[..., ::-1] * 255).astype(np.uint8)
                     _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
                 if work.layers:
-                    self._note("compose", taken[0], work)
-                if time.monotonic() > work.arrived + self._settings.delay:
-                    self._late += 1
+                    self._clock.note("compose", taken[0], work.quality)
+                self._clock.finish(work.arrived)
                 self._finished.put(ReadyFrame(work, rgb, data.tobytes()))
         finally:
             self._finished.put(None)

@@ -289,7 +289,8 @@ class FramePipeline:
         coherence, breathe = self.recipe.coherence, self.recipe.breathe
         if own.forgotten:
             state = forget_dream(state, own.forgotten)
-        warped = warp_state(state, motion, coherence, breathe, carried.momentum, ascent, context.light)
+        target = ascent * carried.strength
+        warped = warp_state(state, motion, coherence, breathe, carried.momentum, target, context.light)
         gain, age = np.zeros_like(warped.change), state.age + 1
         # Frames that take no steps leave them to the next one that does.
         if warped.step_scale.max() > MIN_STEP_SCALE and age % carried.every == 0:

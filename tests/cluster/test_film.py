@@ -42,8 +42,8 @@ from mmdream.sample.film import synthesize_music
 from mmdream.settings.recipe import Selection
 from tests.command import mmdream
 
-RATE, HERTZ = 12, 16_000
-SHOTS = 122, 8, 8
+RATE, HERTZ = 6, 16_000
+SHOTS = 62, 5, 5
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=1), seams=4.0)
 """The first shot is cut at a seam."""
 

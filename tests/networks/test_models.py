@@ -242,21 +242,20 @@ def test_nothing_is_climbed_where_all_weights_are_zero():
     assert np.isfinite(report.strength)
 
 
-@pytest.mark.parametrize("name", SOUNDS[1:])
-def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
+@pytest.mark.parametrize(
+    ("name", "rate"), [("vgg19_mel", 8000), ("residual_spec", 44_100), ("conv5_spec:slim_deep", 44_100)]
+)
+def test_sounds_of_any_rate_climb_layers_and_classes(name: str, rate: int):
     net = network(name)
     deep = Term("layer", net.card.rungs[2].layer)
     targets = (deep, parse_target(f"{net.card.classes[1]}=0.5"))
-    for rate in (8000, 44100):
-        sound = 0.1 * np.random.default_rng(1).standard_normal((2, rate // 2)).astype(np.float32)
-        blocks: list[np.ndarray] = []
-        source = ArraySource(sound, rate)
-        schedule = Schedule(octaves=1, steps=2, depth=0.5)
-        report = dream_source(
-            source, blocks.append, net, AudioDreamSettings(schedule, targets=Targets(targets))
-        )
-        out = np.concatenate(blocks, axis=1)
-        assert out.shape == sound.shape
-        assert np.isfinite(out).all()
-        assert np.abs(out - sound).max() > 1e-3
-        assert np.isfinite(report.objective_gain)
+    sound = 0.1 * np.random.default_rng(1).standard_normal((2, rate // 2)).astype(np.float32)
+    blocks: list[np.ndarray] = []
+    schedule = Schedule(octaves=1, steps=2, depth=0.5)
+    settings = AudioDreamSettings(schedule, targets=Targets(targets))
+    report = dream_source(ArraySource(sound, rate), blocks.append, net, settings)
+    out = np.concatenate(blocks, axis=1)
+    assert out.shape == sound.shape
+    assert np.isfinite(out).all()
+    assert np.abs(out - sound).max() > 1e-3
+    assert np.isfinite(report.objective_gain)

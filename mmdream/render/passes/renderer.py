@@ -45,6 +45,8 @@ class CarriedFrames:
     """See `NetworkCard.momentum`."""
     every: int = 1
     """One frame in so many takes the steps of all of them; the others only move the dream."""
+    strength: float = 1.0
+    """That is steered to, over that of a full ascent, see `warp_state`."""
 
 
 @dataclass(frozen=True, slots=True)
