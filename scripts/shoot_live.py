@@ -2,7 +2,7 @@
 
     python scripts/shoot_live.py [docs] [--film FILM] [--after 9]
 
-writes live.jpg, and live-turned.jpg: the page half a second after its slider of the strength went to 0.
+writes live.jpg, and live-turned.jpg: the page before its strength goes to 0, and half a second after.
 Needs `mmdream[browser,live]` and the system's Chromium.
 """
 
@@ -14,6 +14,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -43,10 +46,16 @@ def main() -> int:
         browser.set_window_size(1200, 760)
         browser.get(playing.stdout.readline().strip())
         time.sleep(options.after)
-        take_picture(browser.get_screenshot_as_png(), options.folder / "live.jpg")
+        before = browser.get_screenshot_as_png()
+        take_picture(before, options.folder / "live.jpg")
         browser.execute_script(SLIDE, "0")
         time.sleep(ANSWER_SECONDS)
-        take_picture(browser.get_screenshot_as_png(), options.folder / "live-turned.jpg")
+        pages = [
+            cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+            for png in (before, browser.get_screenshot_as_png())
+        ]
+        both = cv2.imencode(".png", np.hstack(pages))[1].tobytes()
+        take_picture(both, options.folder / "live-turned.jpg")
         browser.find_element("id", "end").click()
         playing.wait(30)
     return 0

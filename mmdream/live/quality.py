@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,10 @@ BARRED = 60, 960
 is left soon, twice as many. A dream that begins takes longer than one that has grown."""
 LEVEL_GROWTH, ENGINE_GROWTH = 1.3, 5.0
 """Of the slowest stage, a level up, and where that is the ascent."""
+FIRST_LEVEL = 4
+"""That a session begins on: a finer one would be late by what it takes to find that it is too fine."""
+MOST_FALLS = 5
+"""Levels at once, where the time asks for as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,12 @@ class Pacer:
     levels: tuple[Quality, ...]
     budget: float
     """Seconds of a frame."""
-    level: int = 1
+    level: int = FIRST_LEVEL
     _stages: dict[str, float] = field(default_factory=dict)
     _barred: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Of levels that were too slow: for how many frames they are barred, and until which."""
+    _noted: dict[str, int] = field(default_factory=dict)
+    """Frames of this quality that were noted of each stage."""
     _slow: float = 0.0
     _frames: int = 0
     _since: int = 0
@@ -80,10 +87,13 @@ class Pacer:
 
     def note(self, stage: str, seconds: float, quality: Quality) -> None:
         """Take the time that a stage took for a frame of some quality."""
-        if quality is self.quality:
-            before = self._stages.get(stage, min(seconds, self.budget))
-            seconds = min(seconds, MOST_GROWTH * before)
-            self._stages[stage] = before + SMOOTHING * (seconds - before)
+        if quality is not self.quality:
+            return
+        before, count = self._stages.get(stage, seconds), self._noted.get(stage, 0) + 1
+        self._noted[stage] = count
+        # The mean of the first few as it is: of a dreamer's frames one in three takes the steps of all.
+        weight = 1 / count if count <= PATIENCE else SMOOTHING
+        self._stages[stage] = before + weight * (min(seconds, MOST_GROWTH * before) - before)
 
     def advance(self, is_late: bool) -> None:
         """Decide again, once for each frame that is dreamed.
@@ -96,7 +106,8 @@ class Pacer:
         self._slow = self._slow + 1 if is_slow else max(0.0, self._slow - FORGIVEN)
         if self._slow >= PATIENCE and self.level + 1 < len(self.levels):
             # Far too slow: as many levels at once as the time asks for.
-            falls = 2 if self.slowest > 1.5 * self.budget else 1
+            excess = max(self.slowest / (FULL_SHARE * self.budget), 1.0)
+            falls = min(max(1, math.floor(math.log(excess, LEVEL_GROWTH))), MOST_FALLS)
             self._bar()
             self._go_to(min(self.level + falls, len(self.levels) - 1))
         elif self._since > SETTLED and self.level and self._fits(self.level - 1):
@@ -118,3 +129,4 @@ class Pacer:
     def _go_to(self, level: int) -> None:
         self.level, self._slow, self._since = level, 0.0, 0
         self._stages.clear()
+        self._noted.clear()

@@ -16,7 +16,7 @@ from mmdream import Schedule
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
 from mmdream.live.controls import Controls
-from mmdream.live.quality import BARRED, Pacer, make_levels
+from mmdream.live.quality import BARRED, PATIENCE, Pacer, make_levels
 from mmdream.live.scan import CausalScan
 from mmdream.live.slots import Closed, LatestSlot
 from mmdream.live.sound import SoundBlock, SoundDreamer
@@ -71,6 +71,10 @@ def test_quality_falls_until_the_clock_is_held_and_rises_again(has_dreamer: bool
     fallen = pacer.level
     assert fallen > 1
     assert pacer.slowest <= pacer.budget
+    # Far too slow, it falls at once: what it would take on the way would be late.
+    begun = Pacer(make_levels(has_dreamer), 1 / 25)
+    run_pacer(begun, PATIENCE + 1, 0.25)
+    assert begun.level >= 5
     # It does not swing between two levels.
     run_pacer(pacer, 200, 0.1)
     assert abs(pacer.level - fallen) <= 1
