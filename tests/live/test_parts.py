@@ -72,7 +72,7 @@ def test_quality_falls_until_the_clock_is_held_and_rises_again(has_dreamer: bool
     assert fallen > 1
     assert pacer.slowest <= pacer.budget
     # Far too slow, it falls at once: what it would take on the way would be late.
-    begun = Pacer(make_levels(has_dreamer), 1 / 25)
+    begun = Pacer(make_levels(has_dreamer), 1 / 25, level=1)
     run_pacer(begun, PATIENCE + 1, 0.25)
     assert begun.level >= 5
     # It does not swing between two levels.
