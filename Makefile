@@ -48,8 +48,10 @@ test: export OPENBLAS_NUM_THREADS ?= 1
 test: $(VENV)/installed-test
 	@$(MAKE) --no-print-directory --jobs 2 lint tests-in-parallel
 
-tests-in-parallel:
-	@$(RUN) -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+PYTEST := -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+
+tests-in-parallel: $(VENV)/installed-test
+	@$(RUN) $(PYTEST)
 
 test-browser: $(VENV)/installed-browser
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
@@ -60,7 +62,7 @@ test-browser: $(VENV)/installed-browser
 coverage: export OPENBLAS_NUM_THREADS ?= 1
 coverage: $(VENV)/installed-test
 	@rm -rf .coverage
-	@$(RUN) -m coverage run -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+	@$(RUN) -m coverage run $(PYTEST)
 	@$(RUN) -m coverage combine --quiet
 	@$(RUN) -m coverage report
 	@$(RUN) -m coverage json --quiet

@@ -15,14 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from mmdream.sample.film import make_sample  # noqa: E402
-from scripts.shoot_studio import take_picture  # noqa: E402
+from scripts.shoot_studio import decode_page, keep_picture  # noqa: E402
 from tests.browser.conftest import open_browser  # noqa: E402
 from tests.browser.test_live_page import ANSWER_SECONDS, SLIDE  # noqa: E402
 
@@ -46,16 +45,12 @@ def main() -> int:
         browser.set_window_size(1200, 760)
         browser.get(playing.stdout.readline().strip())
         time.sleep(options.after)
-        before = browser.get_screenshot_as_png()
-        take_picture(before, options.folder / "live.jpg")
+        before = decode_page(browser.get_screenshot_as_png())
+        keep_picture(before, options.folder / "live.jpg")
         browser.execute_script(SLIDE, "0")
         time.sleep(ANSWER_SECONDS)
-        pages = [
-            cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-            for png in (before, browser.get_screenshot_as_png())
-        ]
-        both = cv2.imencode(".png", np.hstack(pages))[1].tobytes()
-        take_picture(both, options.folder / "live-turned.jpg")
+        after = decode_page(browser.get_screenshot_as_png())
+        keep_picture(np.hstack([before, after]), options.folder / "live-turned.jpg")
         browser.find_element("id", "end").click()
         playing.wait(30)
     return 0

@@ -34,10 +34,15 @@ KEYS = (
 )
 
 
-def take_picture(png: bytes, path: Path) -> None:
-    """Keep a picture of the page or a part of it, at most `WIDTH` px wide."""
+def decode_page(png: bytes) -> np.ndarray:
+    """A picture of the page or a part of it, uint8 [h, w, 3], BGR."""
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
+    return picture
+
+
+def keep_picture(picture: np.ndarray, path: Path) -> None:
+    """Write a picture, uint8 [h, w, 3], BGR, at most `WIDTH` px wide."""
     if picture.shape[1] > WIDTH:
         size = WIDTH, round(picture.shape[0] * WIDTH / picture.shape[1])
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
@@ -103,7 +108,7 @@ def main() -> None:
 
         def shoot(name: str, css: str) -> None:
             png = page.find(css)[0].screenshot_as_png if css else browser.get_screenshot_as_png()
-            take_picture(png, out / f"studio{'-' * bool(name)}{name}.jpg")
+            keep_picture(decode_page(png), out / f"studio{'-' * bool(name)}{name}.jpg")
 
         try:
             steer(page, shoot)

@@ -66,11 +66,10 @@ class Pacer:
     budget: float
     """Seconds of a frame."""
     level: int = FIRST_LEVEL
-    _stages: dict[str, float] = field(default_factory=dict)
+    _stages: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Mean seconds of each stage at this quality, and of how many frames."""
     _barred: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Of levels that were too slow: for how many frames they are barred, and until which."""
-    _noted: dict[str, int] = field(default_factory=dict)
-    """Frames of this quality that were noted of each stage."""
     _slow: float = 0.0
     _frames: int = 0
     _since: int = 0
@@ -83,17 +82,17 @@ class Pacer:
     @property
     def slowest(self) -> float:
         """Seconds of the slowest stage."""
-        return max(self._stages.values(), default=0.0)
+        return max((mean for mean, _ in self._stages.values()), default=0.0)
 
     def note(self, stage: str, seconds: float, quality: Quality) -> None:
         """Take the time that a stage took for a frame of some quality."""
         if quality is not self.quality:
             return
-        before, count = self._stages.get(stage, seconds), self._noted.get(stage, 0) + 1
-        self._noted[stage] = count
+        before, count = self._stages.get(stage, (seconds, 0))
         # The mean of the first few as it is: of a dreamer's frames one in three takes the steps of all.
-        weight = 1 / count if count <= PATIENCE else SMOOTHING
-        self._stages[stage] = before + weight * (min(seconds, MOST_GROWTH * before) - before)
+        weight = 1 / (count + 1) if count < PATIENCE else SMOOTHING
+        mean = before + weight * (min(seconds, MOST_GROWTH * before) - before)
+        self._stages[stage] = mean, count + 1
 
     def advance(self, is_late: bool) -> None:
         """Decide again, once for each frame that is dreamed.
@@ -129,4 +128,3 @@ class Pacer:
     def _go_to(self, level: int) -> None:
         self.level, self._slow, self._since = level, 0.0, 0
         self._stages.clear()
-        self._noted.clear()

@@ -24,7 +24,8 @@ from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe
 
 STRENGTH = 1.06
-"""That is steered to, over an ascent's: frames that take no step lose more of a dream than is made up."""
+"""That is steered to, over an ascent's, where it climbs besides: frames that take no step lose more of a
+dream than is made up."""
 DREAMER_TURNS = 3
 """One carried frame in so many of those that take steps is the dreamer's, where it climbs besides."""
 TIRING_SCALE = 0.5
@@ -54,8 +55,9 @@ class FeedforwardPass(DreamPass):
     @property
     def carried(self) -> CarriedFrames:
         """The card's; a pass stands for more steps than a frame takes."""
-        every = CLIMBING_FRAMES if self.climbs_on else FRAMES_PER_PASS
-        return replace(super().carried, every=every, strength=STRENGTH)
+        if not self.climbs_on:
+            return replace(super().carried, every=FRAMES_PER_PASS)
+        return replace(super().carried, every=CLIMBING_FRAMES, strength=STRENGTH)
 
     @classmethod
     def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
