@@ -66,12 +66,16 @@ def plan_chunk(context: ChunkContext, chunk: Chunk) -> ChunkPlan:
 
 
 def render_chunk(
-    context: ChunkContext, plan: ChunkPlan, heard: HeardGrains | None = None
+    context: ChunkContext,
+    plan: ChunkPlan,
+    heard: HeardGrains | None = None,
+    shown: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Dream a chunk, the unit of a sound's work: its source's energies, and its canvas, 0 at strength 0.
 
     For each voice the canvas ("gain") holds its log gain, what is invented and the levels of grains, if any,
-    softly limited: nepers, float32 [chunk.high - chunk.low, voice * context.canvas_width].
+    softly limited: nepers, float32 [chunk.high - chunk.low, voice * context.canvas_width]. `shown` is how
+    surely the picture shows each class of the network, 0..1, float32 [hop, class].
     """
     chunk, voices = plan.chunk, range(len(context.voices))
     energies = measure_chunk_energies(context, context.source, chunk, plan.terms, context.level_factor)
@@ -79,18 +83,25 @@ def render_chunk(
     gain = np.zeros((chunk.high - chunk.low, len(voices) * context.canvas_width), np.float32)
     if np.any(strength.at(context.hop_seconds(np.arange(chunk.low, chunk.high)))):
         energy = plan.average_energy(energies)
-        gain = np.concatenate([_dream_voice(context, plan, energy, voice, heard) for voice in voices], axis=1)
+        gain = np.concatenate(
+            [_dream_voice(context, plan, energy, voice, heard, shown) for voice in voices], axis=1
+        )
     return {"energies": energies, "gain": gain}
 
 
 def _dream_voice(
-    context: ChunkContext, plan: ChunkPlan, energy: float, voice: int, heard: HeardGrains | None
+    context: ChunkContext,
+    plan: ChunkPlan,
+    energy: float,
+    voice: int,
+    heard: HeardGrains | None,
+    shown: np.ndarray | None,
 ) -> np.ndarray:
     frontend, chunk, frame = context.frontend, plan.chunk, plan.center.moment
     # A single channel has its share of the power of all of them.
     factor = context.level_factor * math.sqrt(len(context.voices))
     source = context.read_slice(context.voices[voice], chunk, factor)
-    compute_gradient = _make_voice_gradient(context, plan, source, energy, heard)
+    compute_gradient = _make_voice_gradient(context, plan, source, energy, heard, shown)
     canvas, step, mask = _start_canvas(context, plan, source, voice, heard)
     measure_distance = make_distance(frontend, source)
     octaves = count_octaves(frame.octaves, frame.octave_scale)
@@ -132,11 +143,17 @@ def _dream_voice(
 
 
 def _make_voice_gradient(
-    context: ChunkContext, plan: ChunkPlan, source: SpectrogramSlice, energy: float, heard: HeardGrains | None
+    context: ChunkContext,
+    plan: ChunkPlan,
+    source: SpectrogramSlice,
+    energy: float,
+    heard: HeardGrains | None,
+    shown: np.ndarray | None,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """(canvas, roll) -> gradient of the same shape, float32."""
-    depths = plan.depths[np.rint(source.positions).astype(int)]
-    given = context.frontend, source, depths, context.settings.options.invent, energy
+    hops = np.rint(source.positions).astype(int)
+    depths, shown = plan.depths[hops], None if shown is None else shown[hops]
+    given = context.frontend, source, depths, context.settings.options.invent, energy, shown
     if heard is None:
         return make_gradient(*given)
     compute_pair = make_gradient_pair(*given)

@@ -8,7 +8,7 @@ so nothing can cancel.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Protocol, Self
@@ -124,9 +124,9 @@ class AudioDreamSettings:
         return bool(self.atoms) and not self.schedule.curve("grains").is_zero
 
 
-FillChunks = Callable[[Sequence[int], Sequence[np.ndarray] | None], None]
+FillChunks = Callable[[Sequence[int], Sequence[np.ndarray] | None, Mapping[int, np.ndarray]], None]
 """Renders chunks of these numbers into the store, all before it returns; takes the grains of each chunk of
-the sound, see `pack_grains`, or None."""
+the sound, see `pack_grains`, or None, and by their numbers what the picture shows, see `find_shown`."""
 
 
 @dataclass(frozen=True)

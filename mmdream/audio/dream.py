@@ -19,6 +19,7 @@ from mmdream.audio.chunks import AudioDreamSettings, Chunk, ChunkContext, ChunkS
 from mmdream.audio.grains.choice import GrainWindow
 from mmdream.audio.grains.cues import PictureCues
 from mmdream.audio.grains.grain import add_grains, pack_grains
+from mmdream.audio.grains.places import coupling_amounts
 from mmdream.audio.grains.stems import split_stems
 from mmdream.audio.grains.track import GrainTrack, choose_track, restore_track
 from mmdream.audio.loudness import meter_loudness
@@ -106,9 +107,11 @@ def dream_source(
     track = plan_grains(context, plans, store) if settings.has_grains else None
     if hooks.fill is not None and store is not None:
         missing = [number for number in range(len(plans)) if number not in store]
+        shown = {number: find_shown(context, plans[number].chunk) for number in missing}
         hooks.fill(
             missing,
             None if track is None else [pack_grains(track.begin_in(number)) for number in range(len(plans))],
+            {number: each for number, each in shown.items() if each is not None},
         )
     canvases = chunks.crossfade_chunks(_dream_chunks(context, plans, track, store, dreamed))
     if track is not None:
@@ -148,27 +151,43 @@ def render_chunks_alone(
     plans: Sequence[ChunkPlan],
     numbers: Sequence[int],
     grains: Mapping[int, np.ndarray] | None,
+    shown: Mapping[int, np.ndarray],
 ) -> Iterator[dict[str, np.ndarray]]:
     """Some chunks of a sound, as `dream_source` keeps them; they need their grains and their neighbours'.
 
-    These are given by the chunks' numbers, see `pack_grains`; None: the sound has none.
+    These are given by the chunks' numbers, see `pack_grains`; None: the sound has none. So is what the
+    picture shows of classes, see `find_shown`, where that matters.
     """
     track = None if grains is None else restore_track(context, [plan.chunk for plan in plans], grains)
     for number in numbers:
-        yield render_chunk(context, plans[number], None if track is None else track.hear(number))
+        heard = None if track is None else track.hear(number)
+        yield render_chunk(context, plans[number], heard, shown.get(number))
+
+
+def find_cues(context: ChunkContext, hops: np.ndarray) -> PictureCues | None:
+    """What the picture shows over hops; None: there is none, or it does not matter there."""
+    if context.hooks.cues is None or not np.any(coupling_amounts(context, hops)):
+        return None
+    seconds = context.hop_seconds(hops)
+    return context.hooks.cues(float(np.min(seconds)), float(np.max(seconds)))
+
+
+def find_shown(context: ChunkContext, chunk: Chunk) -> np.ndarray | None:
+    """How surely the picture shows each class where a chunk is heard, by as much as that matters, 0..1.
+
+    float32 [hop, class]; None: there is no picture, or it does not matter.
+    """
+    hops = np.arange(chunk.low, chunk.high)
+    cues = find_cues(context, hops)
+    if cues is None:
+        return None
+    shares = cues.class_shares(context.frontend.network.card, np.asarray(context.hop_seconds(hops)))
+    return shares * coupling_amounts(context, hops)[:, None].astype(np.float32)
 
 
 def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:
     """The grains of a sound, chosen when they are asked for, and kept in the store behind its chunks."""
     strength = context.settings.schedule.curve("strength")
-
-    amount = context.settings.schedule.curve("seen_to_heard")
-
-    def find_cues(hops: np.ndarray) -> PictureCues | None:
-        seconds = context.hop_seconds(hops)
-        if context.hooks.cues is None or not np.any(amount.at(seconds)):
-            return None
-        return context.hooks.cues(float(np.min(seconds)), float(np.max(seconds)))
 
     def describe(number: int) -> GrainWindow | None:
         plan = plans[number]
@@ -180,7 +199,7 @@ def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkS
         energies = measure_chunk_energies(
             context, context.source, plan.chunk, plan.terms, context.level_factor
         )
-        return GrainWindow(plan.chunk, plan.depths, plan.average_energy(energies), find_cues(hops))
+        return GrainWindow(plan.chunk, plan.depths, plan.average_energy(energies), find_cues(context, hops))
 
     return choose_track(context, [plan.chunk for plan in plans], describe, store)
 
@@ -194,8 +213,12 @@ def _dream_chunks(
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
     """Each chunk with its canvas; stored ones are not dreamed again. Plans and energies go to `dreamed`."""
     for number, plan in enumerate(plans):
-        heard = None if track is None else track.hear(number)
-        arrays = chunks.load_or_make(store, number, partial(render_chunk, context, plan, heard))
+
+        def make(plan: ChunkPlan = plan, number: int = number) -> dict[str, np.ndarray]:
+            heard = None if track is None else track.hear(number)
+            return render_chunk(context, plan, heard, find_shown(context, plan.chunk))
+
+        arrays = chunks.load_or_make(store, number, make)
         dreamed.append((plan, arrays["energies"]))
         yield plan.chunk, arrays["gain"]
         context.hooks.progress(0.95 * (number + 1) / len(plans))

@@ -33,6 +33,9 @@ TARGET_WEIGHT = 6.0
 RIVAL_SHARE = 0.5
 """Share of all classes' evidence that a class has to outdo; the whole would let the target die away."""
 MIN_EVENT_DEPTH = 0.25
+SHOWN_WEIGHT = 3.0
+"""Weight of a class that the picture surely shows, in units of contrast. A dream by contrast alone leaves
+little of what is broad: of waves in a sound a judge heard one in twenty behind it."""
 RUNNING_MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""
 SPAN_SHARE = 0.2
@@ -52,13 +55,15 @@ def make_gradient(
     depth: float | np.ndarray,
     invent: float = 0.0,
     source_energy: float = 0.0,
+    shown: np.ndarray | None = None,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """The gradient of the objective over a stretch of sound: (canvas, roll) -> gradient, float32 [hop, band].
 
     The canvas, in nepers, is twice as wide where something is invented, at an amplitude; the roll moves the
-    network's columns. `depth` is 0..1, one or float [column]; the source's energy weighs down events.
+    network's columns. `depth` is 0..1, one or float [column]; the source's energy weighs down events. `shown`
+    says how surely a picture shows each class, 0..1, float32 [column, class]; None: there is none.
     """
-    trace = _bind_trace(frontend, source, depth, invent, source_energy, hears_more=False)
+    trace = _bind_trace(frontend, source, depth, invent, source_energy, shown, hears_more=False)
     if trace is None:
         return lambda canvas, roll: np.zeros_like(canvas)
     return lambda canvas, roll: np.asarray(trace(canvas, np.int32(roll), np.float32(invent)).numpy())
@@ -70,11 +75,12 @@ def make_gradient_pair(
     depth: float | np.ndarray,
     invent: float = 0.0,
     source_energy: float = 0.0,
+    shown: np.ndarray | None = None,
+    *,
     whole: bool = False,
 ) -> GradientPair:
     """The same where something sounds besides, which no gain acts on; `whole`: of all the stretch at once."""
-    trace = _bind_trace(frontend, source, depth, invent, source_energy, hears_more=True)
-
+    trace = _bind_trace(frontend, source, depth, invent, source_energy, shown, hears_more=True)
     span = WHOLE_SPAN if whole else SPAN_SHARE * _running_mean_share(frontend, len(source.power))
 
     def gradients(canvas: np.ndarray, more: np.ndarray, roll: int) -> tuple[float, np.ndarray, np.ndarray]:
@@ -92,6 +98,7 @@ def _bind_trace(
     depth: float | np.ndarray,
     invent: float,
     source_energy: float,
+    shown: np.ndarray | None,
     hears_more: bool,
 ) -> Callable[..., tf.Tensor] | None:
     """A step along a source's own terms, for what changes from step to step; None: all weights are 0."""
@@ -102,9 +109,14 @@ def _bind_trace(
         return None
     event = EVENT_WEIGHT * (np.maximum(depths - MIN_EVENT_DEPTH, 0.0) / (1 - MIN_EVENT_DEPTH)) ** 2
     event = (event / (1 + source_energy / STATIONARY_ENERGY)).astype(np.float32)
-    has_events = not frontend.target_weights and not frontend.guide and bool(event.any())
-    trace = trace_gradient(frontend, terms, has_events, invent > 0, hears_more)
-    given = source.power, source.positions, weights[:, list(terms)], event
+    # Who says what to dream of gets that, and nothing besides.
+    is_free = not frontend.target_weights and not frontend.guide
+    if shown is None or not is_free or not shown.any():
+        shown = np.zeros((len(depths), 0), np.float32)
+    event *= 1 - shown.max(axis=1, initial=0.0)
+    has_events = is_free and bool(event.any())
+    trace = trace_gradient(frontend, terms, has_events, shown.shape[1] > 0, invent > 0, hears_more)
+    given = source.power, source.positions, weights[:, list(terms)], event, shown
     return lambda canvas, *changing: trace(canvas, *given, *changing)
 
 
@@ -123,9 +135,14 @@ def measure_energies(
 
 @cache_in_traces
 def trace_gradient(
-    frontend: AudioFrontend, terms: tuple[int, ...], has_events: bool, invents: bool, hears_more: bool
+    frontend: AudioFrontend,
+    terms: tuple[int, ...],
+    has_events: bool,
+    has_shown: bool,
+    invents: bool,
+    hears_more: bool,
 ) -> Callable[..., tf.Tensor]:
-    """Trace one step along some of the terms, and towards events where the card has them.
+    """Trace one step along some of the terms, towards events where the card has them, and what is shown.
 
     The step takes, if it `hears_more`, the power that sounds besides, and gives its gradient too.
     """
@@ -139,6 +156,7 @@ def trace_gradient(
         positions: tf.Tensor,
         weights: tf.Tensor,
         event: tf.Tensor,
+        shown: tf.Tensor,
         roll: tf.Tensor,
         invent: tf.Tensor,
         more: tf.Tensor | None = None,
@@ -157,17 +175,20 @@ def trace_gradient(
                 total += invent**2 * new * tf.constant(frontend.group_sizes)
             bands = total @ tf.constant(frontend.filterbank)
             bands = bands if more is None else bands + more
-            features = _compute_features(frontend, bands, roll, climbed, bool(events))
+            features = _compute_features(frontend, bands, roll, climbed, bool(events) or has_shown)
             share = _running_mean_share(frontend, tf.shape(power)[0])
             spans = share, SPAN_SHARE * share if span is None else span
             value = _compute_objective(frontend, climbed, tf.roll(weights, roll, axis=0), features, spans)
             if events:
                 value += _weigh_evidence(frontend, features, events, tf.roll(event, roll, axis=0))
+            if has_shown:
+                value += SHOWN_WEIGHT * _weigh_shown(frontend, features, tf.roll(shown, roll, axis=0))
         slopes = tape.gradient(value, given)
         return slopes if more is None else [value, *slopes]
 
     width, groups = N_BANDS * (1 + invents), len(frontend.group_starts)
-    shapes = (None, width), (None, groups), (None,), (None, len(climbed)), (None,)
+    classes = len(card.classes) if has_shown else 0
+    shapes = (None, width), (None, groups), (None,), (None, len(climbed)), (None,), (None, classes)
     signature = [*map(tf.TensorSpec, shapes), tf.TensorSpec((), tf.int32), tf.TensorSpec(())]
     if hears_more:
         signature += [tf.TensorSpec((None, frontend.spec.bands)), tf.TensorSpec(())]
@@ -205,12 +226,12 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
 
 
 def _compute_features(
-    frontend: AudioFrontend, power: tf.Tensor, roll: tf.Tensor, terms: list[Term], has_events: bool
+    frontend: AudioFrontend, power: tf.Tensor, roll: tf.Tensor, terms: list[Term], has_classes: bool
 ) -> LayerFeatures:
     """Features that some terms need, by layer, of a stretch's power [column, band of the network]."""
     card = frontend.network.card
     names = dict.fromkeys(term.name for term in terms if term.kind != "target")
-    if has_events or any(term.kind == "target" for term in terms):
+    if has_classes or any(term.kind == "target" for term in terms):
         names[card.rungs[-1].layer if card.events else str(card.head)] = None
     bands = normalize_bands(power, frontend.spec, tf.math.log, tf.exp)
     given = tf.roll(bands, roll, axis=0)[None, :: frontend.spec.decimation, :, None]
@@ -271,6 +292,13 @@ def _weigh_evidence(
     return tf.reduce_mean(_resample_weight(weight, evidence) * evidence)
 
 
+def _weigh_shown(frontend: AudioFrontend, features: LayerFeatures, shown: tf.Tensor) -> tf.Tensor:
+    """Mean evidence of every class under its own weight, [column, class]."""
+    logits = _compute_logits(frontend.network, features)
+    evidence = logits - RIVAL_SHARE * tf.reduce_logsumexp(logits, axis=1, keepdims=True)
+    return tf.reduce_mean(tf.reduce_sum(_resample_weight(shown, evidence) * evidence, axis=1))
+
+
 def _measure_similarity(frontend: AudioFrontend, term: Term, a: tf.Tensor) -> tf.Tensor:
     """Similarity to the guide's nearest features; 1 where they are as strong as the guide itself."""
     guide = frontend.guide[term.name]
@@ -303,7 +331,7 @@ def _sample_at_columns(frontend: AudioFrontend, values: tf.Tensor, positions: tf
 
 
 def _resample_weight(weight: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
-    """A weight [column] at the times of features [time, ...] over the same stretch, float32 [time]."""
+    """A weight [column, ...] at the times of features [time, ...] over the same stretch, [time, ...]."""
     n, columns = tf.shape(features)[0], tf.cast(tf.shape(weight)[0], tf.float32)
     positions = (tf.range(tf.cast(n, tf.float32)) + 0.5) * columns / tf.cast(n, tf.float32)
     return tf.gather(weight, tf.cast(positions, tf.int32))

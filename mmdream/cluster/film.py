@@ -122,7 +122,9 @@ class WorkerRunner:
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""
 
-        def fill(numbers: Sequence[int], grains: Sequence[np.ndarray] | None) -> None:
+        def fill(
+            numbers: Sequence[int], grains: Sequence[np.ndarray] | None, shown: Mapping[int, np.ndarray]
+        ) -> None:
             runs = []
             for place in range(0, len(numbers), CHUNKS_PER_TASK):
                 own = tuple(numbers[place : place + CHUNKS_PER_TASK])
@@ -130,7 +132,8 @@ class WorkerRunner:
                 if grains is not None:
                     beside = {other for number in own for other in (number - 1, number, number + 1)}
                     near = {other: grains[other] for other in sorted(beside) if 0 <= other < len(grains)}
-                runs.append(ChunkRun(plan, self.digest, own, near))
+                seen = {number: shown[number] for number in own if number in shown}
+                runs.append(ChunkRun(plan, self.digest, own, near, seen))
             self.dispatcher.run(runs, is_stopped)
 
         return fill

@@ -163,6 +163,8 @@ class ChunkRun:
     numbers: tuple[int, ...]
     grains: Mapping[int, np.ndarray] | None
     """Of the chunks and their neighbours."""
+    shown: Mapping[int, np.ndarray]
+    """What the picture shows over chunks, where it matters."""
     urgent: bool = True
     """The rest of the sound waits for them."""
     tasks: int = 1
@@ -179,7 +181,7 @@ class ChunkRun:
 
     def call(self, task: int, fresh: bool) -> Call:
         """See `TaskChain.call`."""
-        return Call(render_chunks, (self.digest, self.numbers, self.grains))
+        return Call(render_chunks, (self.digest, self.numbers, self.grains, self.shown))
 
     def accept(self, task: int, result: ChunksResult, first: int, seconds: float) -> int:
         """See `TaskChain.accept`."""

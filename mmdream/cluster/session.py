@@ -260,7 +260,10 @@ def render_part(
 
 
 def render_chunks(
-    digest: str, numbers: tuple[int, ...], grains: Mapping[int, np.ndarray] | None
+    digest: str,
+    numbers: tuple[int, ...],
+    grains: Mapping[int, np.ndarray] | None,
+    shown: Mapping[int, np.ndarray],
 ) -> ChunksResult:
     """Render some chunks of a film's sound; see `render_chunks_alone`."""
     from mmdream.audio.dream import render_chunks_alone
@@ -269,7 +272,7 @@ def render_chunks(
     with reporting_full_disk(session.folder / "sound"):
         sound, chunks = _open_sound(session), dict[int, bytes]()
     with session.plan.stopwatch.time("sound"):
-        made = render_chunks_alone(sound.context, sound.plans, numbers, grains)
+        made = render_chunks_alone(sound.context, sound.plans, numbers, grains, shown)
         for number, arrays in zip(numbers, made, strict=True):
             chunks[number] = save({name: np.ascontiguousarray(each) for name, each in arrays.items()})
     return ChunksResult(digest, chunks, hash_bytes(*chunks.values()), session.take_timing())

@@ -163,7 +163,7 @@ class Schedule:
     """Where neither motifs nor targets are asked for."""
     seen_to_heard: Keyframed[float] = setting(
         0.5,
-        "0..1: how much what the dreamed picture shows chooses and places a sound's recorded events.",
+        "0..1: how much the sound dreams of what the dreamed picture shows, at its side.",
         DREAM,
         "A",
         0,

@@ -64,6 +64,11 @@ class PictureCues:
         clearest = clarity.max(axis=1, keepdims=True, initial=0.0)
         return np.minimum(clarity / CLEARLY, 1.0) * (clarity / np.maximum(clearest, 1e-9)) ** SHARPNESS
 
+    def class_shares(self, card: NetworkCard, seconds: np.ndarray) -> np.ndarray:
+        """How surely each class of a network is shown, float32 [time, class] 0..1, beside the others."""
+        shares = self.shares(seconds, self.match_atoms(card, card.primary_names()))
+        return np.asarray(shares, np.float32)
+
     def favour(self, seconds: np.ndarray, matches: np.ndarray, amounts: np.ndarray) -> np.ndarray:
         """How likely each atom is beside what it would be, float [time, atom] 0..1, for amounts [time], 0..1.
 

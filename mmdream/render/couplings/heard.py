@@ -25,6 +25,7 @@ from mmdream.image.hints import Hints, hint_gains, hinted_terms
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import Excerpt
+from mmdream.networks.card import NetworkCard
 from mmdream.networks.couplings import Couplings, load_couplings, match_kinds
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
@@ -60,6 +61,9 @@ of so many channels: of more each counts less, or a motif of twelve would outshi
 
 It goes with the square of both: what is half heard is hinted at, what is sure cannot be missed.
 """
+MOST_DREAMED = 2.0
+"""Spreads over the usual (`Hint.dreamed`) at which dreams show what they show most, dogs: of what they show
+less the energy counts more, by the exponential of the difference, or it would not be drawn beside them."""
 NEXT_MOTIF = 0.7
 """Share of a sound's next motif over the one before in its row of the table: all alike, and what looks most
 like the sound's source is lost among what goes with it."""
@@ -157,9 +161,7 @@ class HeardSounds:
             return NO_GAINS
 
         def make() -> ChannelGains:
-            shares = [
-                level**2 * min(1.0, GAIN_CHANNELS / len(able[motif].channels)) for motif, level in shown
-            ]
+            shares = [level**2 * weigh_motif(network.card, motif) for motif, level in shown]
             hints = Hints(tuple(motif for motif, _ in shown), np.array([[shares]], np.float32))
             return hint_gains(network, hints, size, GAIN, 1.0)
 
@@ -203,6 +205,13 @@ class HeardSounds:
         about = [self.net, self.names, [astuple(grain) for grain in self.planned]]
         packed = np.frombuffer(json.dumps(about).encode(), np.uint8)
         return save({"about": packed, "seconds": self.seconds, "shares": self.shares})
+
+
+def weigh_motif(card: NetworkCard, name: str) -> float:
+    """How much the energy of a motif's channels counts for that of dogs to be as clear."""
+    dreamed, channels = card.hints[name].dreamed, hinted_terms(card)[name].channels
+    rarity = 1.0 if dreamed is None else math.exp(max(0.0, MOST_DREAMED - dreamed))
+    return rarity * min(1.0, GAIN_CHANNELS / len(channels))
 
 
 def unpack_heard(data: bytes) -> HeardSounds:

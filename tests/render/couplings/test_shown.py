@@ -12,13 +12,19 @@ from make import make_times, write_film
 from sklearn.datasets import load_sample_image
 
 from mmdream import Recipe, Schedule, dream_video
+from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
+from mmdream.audio.dream import dream_source
+from mmdream.audio.frontend import read_windows
 from mmdream.audio.grains.cues import PictureCues, find_cutoff, scale_level
 from mmdream.audio.grains.grain import dull, pan_grain
 from mmdream.audio.source import ArraySource
 from mmdream.networks.couplings import choose_motif_network, find_couplings, match_kinds
+from mmdream.networks.network import load_network
 from mmdream.networks.registry import load_card
 from mmdream.render.couplings.shown import make_cues, tell_shown
 from mmdream.settings.report import GrainEvent, Report, ShownMotif
+from mmdream.settings.targets import NO_TARGETS, Targets, parse_target
+from tests.audio.conftest import make_music
 from tests.command import mmdream
 
 RATE, SECONDS, TURN = 22050, 12, 6.0
@@ -61,6 +67,35 @@ def test_dogs_bark_while_they_are_shown(reports: dict[float, Report]):
     assert share_of("dog bark", after, 1, TURN) > max(0.6, share_of("dog bark", before, 1, TURN))
     assert share_of("dog bark", after, TURN + 1, SECONDS) < 0.3
     assert share_of("sea waves", after, TURN + 1, SECONDS) > share_of("sea waves", before, TURN + 1, SECONDS)
+
+
+def test_the_sound_climbs_to_what_is_shown():
+    melnet = load_network(load_card("melnet"))
+    rate, seconds = 22050, 8.0
+    source = ArraySource(make_music(rate, seconds), rate)
+    kinds, looks = ("dog bark", "sea waves"), np.arange(0, seconds, 0.5)
+    clarity = np.array([[2.0, 0.0] if at < seconds / 2 else [0.0, 2.0] for at in looks], np.float32)
+    cues = PictureCues(kinds, looks, clarity, np.zeros_like(clarity), np.full_like(clarity, 0.4))
+    numbers = [melnet.card.class_index(kind) for kind in kinds]
+
+    def dream_shown(amount: float, targets: Targets = NO_TARGETS) -> np.ndarray:
+        """Log odds of dogs over waves in windows of the dream."""
+        blocks: list[np.ndarray] = []
+        schedule = Schedule(seen_to_heard=amount, octaves=2, steps=5)
+        settings = AudioDreamSettings(schedule, targets=targets)
+        hooks = DreamHooks(cues=lambda first, last: cues)
+        dream_source(source, blocks.append, melnet, settings, hooks=hooks)
+        made = ArraySource(np.concatenate(blocks, axis=1), rate)
+        windows = np.concatenate([window for _, window in read_windows(made, melnet, 1.0)])
+        dogs, waves = np.asarray(melnet.class_logits()(windows)).T[numbers]
+        return dogs - waves
+
+    none, whole = dream_shown(0.0), dream_shown(1.0)
+    half = len(none) // 2
+    assert np.all((whole - none)[: half - 1] > 0.5)
+    assert np.all((whole - none)[half + 1 :] < -0.5)
+    asked = Targets((parse_target("rain"),))
+    np.testing.assert_array_equal(dream_shown(0.0, asked), dream_shown(1.0, asked))
 
 
 def test_a_kept_picture_is_looked_at(film: Path, reports: dict[float, Report], tmp_path: Path):
