@@ -5,7 +5,7 @@
 A film is made: a camera glides over the photograph, in all but silence, and at some seconds a dog of ESC-10's
 fold 5 barks. It is dreamed with `--heard-to-seen` 0 and 1. Told, as a mean over the seeds: what the dream
 adds to the energy of each coupled motif's channels, of 1 over 0, in the second behind a bark's beginning, in
-the two seconds after that, and elsewhere; and the largest change of another motif's share among the others.
+the two seconds after that, and elsewhere; and how the shares of other motifs among themselves change most.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from mmdream.networks.registry import load_card
 RATE, BARK_SECONDS, NOISE = 44_100, 1.5, 0.002
 EVERY = 5
 """One frame in so many is measured."""
+TOLD_MOTIFS = 4
+"""Of those whose shares change most."""
 SIZE = "320x180"
 
 
@@ -114,11 +116,15 @@ def main() -> None:
     for span, inside in spans.items():
         factor = one[inside][:, coupled].mean(0) / zero[inside][:, coupled].mean(0)
         means = [np.maximum(each[inside][:, others].mean(0), 0) for each in (zero, one)]
-        shares = [each / each.sum() for each in means]
+        before, after = (each / each.sum() for each in means)
+        change = after - before
         figures[span] = {
             **{names[place]: round(float(value), 2) for place, value in zip(coupled, factor, strict=True)},
             "together": round(float(one[inside][:, coupled].mean() / zero[inside][:, coupled].mean()), 2),
-            "largest change of another's share": round(float(np.abs(shares[1] - shares[0]).max()), 3),
+            "largest change of others' shares": {
+                names[others[place]]: round(float(change[place]), 3)
+                for place in np.argsort(-np.abs(change))[:TOLD_MOTIFS]
+            },
         }
     print(json.dumps(figures, indent=1))
     if chosen.plot is not None:

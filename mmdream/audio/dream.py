@@ -164,12 +164,12 @@ def render_chunks_alone(
         yield render_chunk(context, plans[number], heard, shown.get(number))
 
 
-def find_cues(context: ChunkContext, hops: np.ndarray) -> PictureCues | None:
-    """What the picture shows over hops; None: there is none, or it does not matter there."""
+def find_cues(context: ChunkContext, chunk: Chunk) -> PictureCues | None:
+    """What the picture shows where a chunk is heard; None: there is none, or it does not matter there."""
+    hops = np.arange(chunk.low, chunk.high)
     if context.hooks.cues is None or not np.any(coupling_amounts(context, hops)):
         return None
-    seconds = context.hop_seconds(hops)
-    return context.hooks.cues(float(np.min(seconds)), float(np.max(seconds)))
+    return context.hooks.cues(float(context.hop_seconds(hops[0])), float(context.hop_seconds(hops[-1])))
 
 
 def find_shown(context: ChunkContext, chunk: Chunk) -> np.ndarray | None:
@@ -177,10 +177,13 @@ def find_shown(context: ChunkContext, chunk: Chunk) -> np.ndarray | None:
 
     float32 [hop, class]; None: there is no picture, or it does not matter.
     """
+    cues = find_cues(context, chunk)
+    return None if cues is None else weigh_shown(context, chunk, cues)
+
+
+def weigh_shown(context: ChunkContext, chunk: Chunk, cues: PictureCues) -> np.ndarray:
+    """The same of what cues show."""
     hops = np.arange(chunk.low, chunk.high)
-    cues = find_cues(context, hops)
-    if cues is None:
-        return None
     shares = cues.class_shares(context.frontend.network.card, np.asarray(context.hop_seconds(hops)))
     return shares * coupling_amounts(context, hops)[:, None].astype(np.float32)
 
@@ -199,7 +202,9 @@ def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkS
         energies = measure_chunk_energies(
             context, context.source, plan.chunk, plan.terms, context.level_factor
         )
-        return GrainWindow(plan.chunk, plan.depths, plan.average_energy(energies), find_cues(context, hops))
+        energy, cues = plan.average_energy(energies), find_cues(context, plan.chunk)
+        shown = None if cues is None else weigh_shown(context, plan.chunk, cues)
+        return GrainWindow(plan.chunk, plan.depths, energy, cues, shown)
 
     return choose_track(context, [plan.chunk for plan in plans], describe, store)
 

@@ -148,7 +148,7 @@ def _describe_generator(
         "spectrogram": f"as {task.side} bands over time",
         "wave": "as samples",
     }[task.form]
-    facts: dict[str, str | float] = {
+    facts: dict[str, str | int | float] = {
         "data": f"{dataset.name}, {len(dataset.classes)} classes, {examples} {task.examples}",
         "told_apart_by": network,
         "judge": "cepstra" if task.judge is None else task.judge.card.name,

@@ -222,7 +222,7 @@ class NetworkCard:
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     hints: dict[str, Hint] = field(default_factory=dict, hash=False)
     """By the motif; what else is among `motifs` is never hinted at."""
-    facts: dict[str, str | float] = field(default_factory=dict, compare=False)
+    facts: dict[str, str | int | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
     home: Path = MODELS_FOLDER
     """Folder of the card, and of the files that it names."""

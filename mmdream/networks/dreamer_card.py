@@ -43,7 +43,7 @@ class DreamerCard:
     about: str = ""
     licence: str = ""
     credits: str = ""
-    facts: dict[str, str | float] = field(default_factory=dict, compare=False)
+    facts: dict[str, str | int | float] = field(default_factory=dict, compare=False)
     home: Path = field(default=MODELS_FOLDER, compare=False)
     """Its folder."""
 

@@ -64,7 +64,7 @@ class GeneratorCard:
     licence: str = ""
     source: str = ""
     credits: str = ""
-    facts: dict[str, str | float] = field(default_factory=dict, compare=False)
+    facts: dict[str, str | int | float] = field(default_factory=dict, compare=False)
     home: Path = field(default=MODELS_FOLDER, compare=False)
     """Its folder."""
 

@@ -115,7 +115,7 @@ def _run(
         home=result,
     )
     trial = try_dreamer(task, card, progress("testing"))
-    facts: dict[str, str | float] = {
+    facts: dict[str, str | int | float] = {
         "data": f"{len(task.learned)} pictures and films, tried on {len(task.held)} others",
         "objective": round(trial.objective, 3),
         "strength": round(trial.strength, 3),

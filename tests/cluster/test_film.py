@@ -44,8 +44,8 @@ from tests.command import mmdream
 
 RATE, HERTZ = 6, 16_000
 SHOTS = 62, 5, 5
-QUICK = Recipe(schedule=Schedule(octaves=1, steps=1), seams=4.0)
-"""The first shot is cut at a seam."""
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=4, motif="dog", seen_to_heard=1), seams=4.0)
+"""Dogs, for the sound to bark of; the first shot is cut at a seam."""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,7 @@ def test_the_film_of_two_workers_of_which_one_is_killed_is_that_of_one_process(
         np.testing.assert_array_equal(one, other)
     assert killed
     assert report.frames == sum(SHOTS)
+    assert report.shown
     assert any("frames a second; frames by worker: " in line for line in lines)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
 

@@ -60,6 +60,8 @@ class GrainWindow:
     """Contrast energy of the source."""
     cues: PictureCues | None = None
     """What the picture shows meanwhile; None: it does not matter."""
+    shown: np.ndarray | None = None
+    """How surely each class is shown, 0..1, float32 [hop, class], over all that the chunk hears."""
 
 
 def choose_grains(
@@ -76,8 +78,10 @@ def choose_grains(
     places = find_places(context, chunk, bands, None if cues is None else cues.appearances())
     if not len(places.hops) or not bank.atoms:
         return []
-    depths = window.depths[np.rint(source.positions).astype(int)]
-    gradient = make_gradient_pair(context.frontend, source, depths, source_energy=window.energy, whole=True)
+    hops = np.rint(source.positions).astype(int)
+    given = context.frontend, source, window.depths[hops]
+    shown_by_column = None if window.shown is None else window.shown[hops]
+    gradient = make_gradient_pair(*given, 0.0, window.energy, shown_by_column, whole=True)
     canvas = np.zeros((chunk.high - chunk.low, N_BANDS), np.float32)
     floor = context.frontend.power_floor
     rises = _measure_rises(context, chunk, bank, places, bands)
