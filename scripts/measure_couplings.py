@@ -5,7 +5,8 @@
 A film is made: a camera glides over the photograph, in all but silence, and at some seconds a dog of ESC-10's
 fold 5 barks. It is dreamed with `--heard-to-seen` 0 and 1. Told, as a mean over the seeds: what the dream
 adds to the energy of each coupled motif's channels, of 1 over 0, in the second behind a bark's beginning, in
-the two seconds after that, and elsewhere; and how the shares of other motifs among themselves change most.
+the two seconds after that, and elsewhere; how the shares of other motifs among themselves change most; and
+how much they differ, at 0, between two halves of the seeds, of which there must be two or more.
 """
 
 from __future__ import annotations
@@ -80,6 +81,12 @@ def measure_motifs(network: Network, film: Path) -> tuple[np.ndarray, np.ndarray
     return np.array(seconds), np.array(rows)
 
 
+def share_energies(energies: np.ndarray) -> np.ndarray:
+    """What each motif has of all that is added, [motif] of energies [frame, motif]."""
+    means = np.maximum(energies.mean(0), 0)
+    return np.asarray(means / means.sum())
+
+
 def main() -> None:
     """Make, dream, measure, and print one JSON object."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -115,8 +122,8 @@ def main() -> None:
     figures = {}
     for span, inside in spans.items():
         factor = one[inside][:, coupled].mean(0) / zero[inside][:, coupled].mean(0)
-        means = [np.maximum(each[inside][:, others].mean(0), 0) for each in (zero, one)]
-        before, after = (each / each.sum() for each in means)
+        halves = [np.mean(added[0][half::2], axis=0) for half in (0, 1)]
+        before, after, *seeds = (share_energies(each[inside][:, others]) for each in (zero, one, *halves))
         change = after - before
         figures[span] = {
             **{names[place]: round(float(value), 2) for place, value in zip(coupled, factor, strict=True)},
@@ -125,6 +132,7 @@ def main() -> None:
                 names[others[place]]: round(float(change[place]), 3)
                 for place in np.argsort(-np.abs(change))[:TOLD_MOTIFS]
             },
+            "between seeds": round(float(np.abs(seeds[1] - seeds[0]).max()), 3),
         }
     print(json.dumps(figures, indent=1))
     if chosen.plot is not None:

@@ -160,7 +160,7 @@ def make_added_sound(
     film: MediaFile, track: AudioTrack, scan: Scan, span: Excerpt, seed: int, path: Path
 ) -> InputTrack:
     """Write what a silent film's sound is dreamed from into a wave file, as long as its picture."""
-    picture = _measure_picture(scan, film.start)
+    picture = measure_picture_motion(scan, film.start)
     times = np.asarray(scan.pts, np.float64) * float(scan.time_base) - float(film.start)
     last = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25
     length = round((float(times[-1]) + last) * track.rate)
@@ -171,7 +171,8 @@ def make_added_sound(
     return InputTrack(made, made.audio_tracks[0], span, film.path, SIGNAL_LUFS)
 
 
-def _measure_picture(scan: Scan, film_start: Fraction) -> PictureMotion:
+def measure_picture_motion(scan: Scan, film_start: Fraction) -> PictureMotion:
+    """What a scanned film's picture does over time; `film_start` is the time stamp, s, of its second 0."""
     first, features = measure_video_features(scan, film_start, ("motion", "brightness"))
     seconds = first + STEP_SECONDS * (np.arange(len(features["motion"])) + 0.5)
     times = np.asarray(scan.pts, np.float64) * float(scan.time_base) - float(film_start)
