@@ -111,7 +111,7 @@ def _bind_trace(
     event = (event / (1 + source_energy / STATIONARY_ENERGY)).astype(np.float32)
     # Who says what to dream of gets that, and nothing besides.
     is_free = not frontend.target_weights and not frontend.guide
-    if shown is None or not is_free:
+    if shown is None or not is_free or frontend.network.card.head is None:
         shown = np.zeros((len(depths), 0), np.float32)
     event *= 1 - shown.max(axis=1, initial=0.0)
     has_events = is_free and bool(event.any())
