@@ -123,7 +123,7 @@ def _check_couplings(film: MediaFile, job: VideoJob, track: AudioTrack | None) -
             raise UserError(f"seen-to-heard changes the sound, but {why}; leave it out")
         if job.order.sound_style is not None:
             raise UserError(
-                "seen-to-heard places a dream's grains, and --sound-style has none; leave one of them out"
+                "seen-to-heard steers a sound's dream, and --sound-style dreams none; leave one of them out"
             )
 
 
