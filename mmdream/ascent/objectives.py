@@ -73,6 +73,11 @@ def class_evidence(logits: tf.Tensor, classes: Sequence[int], rivals: float) -> 
     return evidence - rivals * tf.reduce_logsumexp(logits, axis=1)
 
 
+def evidence_by_class(logits: tf.Tensor, rivals: float) -> tf.Tensor:
+    """The evidence for each class alone in every window, see `class_evidence`: [window, class]."""
+    return logits - rivals * tf.reduce_logsumexp(logits, axis=1, keepdims=True)
+
+
 def squared_deviation(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Squared deviation of activations [1, time, band, channel] from their running mean over time, float32.
 

@@ -151,8 +151,7 @@ def _make_voice_gradient(
     shown: np.ndarray | None,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """(canvas, roll) -> gradient of the same shape, float32."""
-    hops = np.rint(source.positions).astype(int)
-    depths, shown = plan.depths[hops], None if shown is None else shown[hops]
+    depths, shown = plan.depths[source.hops], None if shown is None else shown[source.hops]
     given = context.frontend, source, depths, context.settings.options.invent, energy, shown
     if heard is None:
         return make_gradient(*given)

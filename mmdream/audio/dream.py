@@ -107,7 +107,10 @@ def dream_source(
     track = plan_grains(context, plans, store) if settings.has_grains else None
     if hooks.fill is not None and store is not None:
         missing = [number for number in range(len(plans)) if number not in store]
-        shown = {number: find_shown(context, plans[number].chunk) for number in missing}
+        shown = {
+            number: find_shown(context, plans[number].chunk, find_cues(context, plans[number].chunk))
+            for number in missing
+        }
         hooks.fill(
             missing,
             None if track is None else [pack_grains(track.begin_in(number)) for number in range(len(plans))],
@@ -172,17 +175,13 @@ def find_cues(context: ChunkContext, chunk: Chunk) -> PictureCues | None:
     return context.hooks.cues(float(context.hop_seconds(hops[0])), float(context.hop_seconds(hops[-1])))
 
 
-def find_shown(context: ChunkContext, chunk: Chunk) -> np.ndarray | None:
-    """How surely the picture shows each class where a chunk is heard, by as much as that matters, 0..1.
+def find_shown(context: ChunkContext, chunk: Chunk, cues: PictureCues | None) -> np.ndarray | None:
+    """How surely cues show each class where a chunk is heard, by as much as that matters, 0..1.
 
-    float32 [hop, class]; None: there is no picture, or it does not matter.
+    float32 [hop, class]; None: there are no cues, or the dream does not go by classes.
     """
-    cues = find_cues(context, chunk)
-    return None if cues is None else weigh_shown(context, chunk, cues)
-
-
-def weigh_shown(context: ChunkContext, chunk: Chunk, cues: PictureCues) -> np.ndarray:
-    """The same of what cues show."""
+    if cues is None or not context.frontend.goes_by_classes or context.frontend.network.card.head is None:
+        return None
     hops = np.arange(chunk.low, chunk.high)
     shares = cues.class_shares(context.frontend.network.card, np.asarray(context.hop_seconds(hops)))
     return shares * coupling_amounts(context, hops)[:, None].astype(np.float32)
@@ -203,7 +202,7 @@ def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkS
             context, context.source, plan.chunk, plan.terms, context.level_factor
         )
         energy, cues = plan.average_energy(energies), find_cues(context, plan.chunk)
-        shown = None if cues is None else weigh_shown(context, plan.chunk, cues)
+        shown = find_shown(context, plan.chunk, cues)
         return GrainWindow(plan.chunk, plan.depths, energy, cues, shown)
 
     return choose_track(context, [plan.chunk for plan in plans], describe, store)
@@ -221,7 +220,9 @@ def _dream_chunks(
 
         def make(plan: ChunkPlan = plan, number: int = number) -> dict[str, np.ndarray]:
             heard = None if track is None else track.hear(number)
-            return render_chunk(context, plan, heard, find_shown(context, plan.chunk))
+            return render_chunk(
+                context, plan, heard, find_shown(context, plan.chunk, find_cues(context, plan.chunk))
+            )
 
         arrays = chunks.load_or_make(store, number, make)
         dreamed.append((plan, arrays["energies"]))

@@ -41,6 +41,11 @@ class SpectrogramSlice:
     positions: np.ndarray
     """float32 [column]: where each lies on the canvas, in hops, held at its ends."""
 
+    @property
+    def hops(self) -> np.ndarray:
+        """The nearest hop of the canvas to each column, int [column]."""
+        return np.rint(self.positions).astype(int)
+
 
 class AudioFrontend:
     """A network's front end at one sample rate, and what it climbs; `get_frontend` caches it."""
@@ -98,6 +103,11 @@ class AudioFrontend:
         """Levelled power under which the network hears nothing."""
         return np.float32(self.spec.floor / self.spec.unit)
 
+    @property
+    def goes_by_classes(self) -> bool:
+        """Whether a dream climbs classes besides its layers: who says what to dream of gets that alone."""
+        return not self.target_weights and not self.guide
+
     def is_guided(self, term: Term) -> bool:
         """Whether a term goes towards the guide."""
         return term.kind == "layer" and term.name in self.guide
@@ -151,7 +161,7 @@ def make_distance(frontend: AudioFrontend, source: SpectrogramSlice) -> Callable
     bin_power = source.power / sizes
     present = bin_power > POWER_FLOOR * bin_power.max(initial=1e-30)
     share = (present * (sizes / sizes.sum())).astype(np.float32)
-    columns = np.rint(source.positions).astype(int)
+    columns = source.hops
 
     def measure(canvas: np.ndarray) -> float:
         gain = (soft_limit(canvas) @ frontend.band_to_group)[columns]

@@ -33,7 +33,7 @@ TARGET_WEIGHT = 6.0
 RIVAL_SHARE = 0.5
 """Share of all classes' evidence that a class has to outdo; the whole would let the target die away."""
 MIN_EVENT_DEPTH = 0.25
-SHOWN_WEIGHT = 3.0
+SHOWN_CLASS_WEIGHT = 3.0
 """Weight of a class that the picture surely shows, in units of contrast. A dream by contrast alone leaves
 little of what is broad: of waves in a sound a judge heard one in twenty behind it."""
 RUNNING_MEAN_SECONDS = 2.0
@@ -109,12 +109,10 @@ def _bind_trace(
         return None
     event = EVENT_WEIGHT * (np.maximum(depths - MIN_EVENT_DEPTH, 0.0) / (1 - MIN_EVENT_DEPTH)) ** 2
     event = (event / (1 + source_energy / STATIONARY_ENERGY)).astype(np.float32)
-    # Who says what to dream of gets that, and nothing besides.
-    is_free = not frontend.target_weights and not frontend.guide
-    if shown is None or not is_free or frontend.network.card.head is None:
+    if shown is None:
         shown = np.zeros((len(depths), 0), np.float32)
     event *= 1 - shown.max(axis=1, initial=0.0)
-    has_events = is_free and bool(event.any())
+    has_events = frontend.goes_by_classes and bool(event.any())
     trace = trace_gradient(frontend, terms, has_events, shown.shape[1] > 0, invent > 0, hears_more)
     given = source.power, source.positions, weights[:, list(terms)], event, shown
     return lambda canvas, *changing: trace(canvas, *given, *changing)
@@ -182,7 +180,7 @@ def trace_gradient(
             if events:
                 value += _weigh_evidence(frontend, features, events, tf.roll(event, roll, axis=0))
             if has_shown:
-                value += SHOWN_WEIGHT * _weigh_shown(frontend, features, tf.roll(shown, roll, axis=0))
+                value += SHOWN_CLASS_WEIGHT * _weigh_shown(frontend, features, tf.roll(shown, roll, axis=0))
         slopes = tape.gradient(value, given)
         return slopes if more is None else [value, *slopes]
 
@@ -295,7 +293,7 @@ def _weigh_evidence(
 def _weigh_shown(frontend: AudioFrontend, features: LayerFeatures, shown: tf.Tensor) -> tf.Tensor:
     """Mean evidence of every class under its own weight, [column, class]."""
     logits = _compute_logits(frontend.network, features)
-    evidence = logits - RIVAL_SHARE * tf.reduce_logsumexp(logits, axis=1, keepdims=True)
+    evidence = objectives.evidence_by_class(logits, RIVAL_SHARE)
     return tf.reduce_mean(tf.reduce_sum(_resample_weight(shown, evidence) * evidence, axis=1))
 
 

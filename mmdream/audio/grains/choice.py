@@ -78,10 +78,14 @@ def choose_grains(
     places = find_places(context, chunk, bands, None if cues is None else cues.appearances())
     if not len(places.hops) or not bank.atoms:
         return []
-    hops = np.rint(source.positions).astype(int)
-    given = context.frontend, source, window.depths[hops]
-    shown_by_column = None if window.shown is None else window.shown[hops]
-    gradient = make_gradient_pair(*given, 0.0, window.energy, shown_by_column, whole=True)
+    gradient = make_gradient_pair(
+        context.frontend,
+        source,
+        window.depths[source.hops],
+        source_energy=window.energy,
+        shown=None if window.shown is None else window.shown[source.hops],
+        whole=True,
+    )
     canvas = np.zeros((chunk.high - chunk.low, N_BANDS), np.float32)
     floor = context.frontend.power_floor
     rises = _measure_rises(context, chunk, bank, places, bands)

@@ -25,11 +25,12 @@ from mmdream.image.hints import Hints, hint_gains, hinted_terms
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import Excerpt
-from mmdream.networks.card import NetworkCard
+from mmdream.networks.card import Hint
 from mmdream.networks.couplings import Couplings, load_couplings, match_kinds
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.settings.report import HeardClass
+from mmdream.settings.targets import Term
 
 WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.25
 """Of sound that is named together, and from one such window to the next."""
@@ -161,7 +162,9 @@ class HeardSounds:
             return NO_GAINS
 
         def make() -> ChannelGains:
-            shares = [level**2 * weigh_motif(network.card, motif) for motif, level in shown]
+            shares = [
+                level**2 * weigh_motif(network.card.hints[motif], able[motif]) for motif, level in shown
+            ]
             hints = Hints(tuple(motif for motif, _ in shown), np.array([[shares]], np.float32))
             return hint_gains(network, hints, size, GAIN, 1.0)
 
@@ -207,11 +210,10 @@ class HeardSounds:
         return save({"about": packed, "seconds": self.seconds, "shares": self.shares})
 
 
-def weigh_motif(card: NetworkCard, name: str) -> float:
-    """How much the energy of a motif's channels counts for that of dogs to be as clear."""
-    dreamed, channels = card.hints[name].dreamed, hinted_terms(card)[name].channels
-    rarity = 1.0 if dreamed is None else math.exp(max(0.0, MOST_DREAMED - dreamed))
-    return rarity * min(1.0, GAIN_CHANNELS / len(channels))
+def weigh_motif(hint: Hint, term: Term) -> float:
+    """How much the energy of a motif's channels counts, for it to become as clear as dogs do."""
+    rarity = 1.0 if hint.dreamed is None else math.exp(max(0.0, MOST_DREAMED - hint.dreamed))
+    return rarity * min(1.0, GAIN_CHANNELS / len(term.channels))
 
 
 def unpack_heard(data: bytes) -> HeardSounds:
