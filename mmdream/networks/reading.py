@@ -17,7 +17,6 @@ from mmdream.networks.card import NetworkCard
 from mmdream.networks.lexicon import list_anything, list_breaks, list_nothing, list_words
 from mmdream.networks.vocabulary import (
     LONGEST,
-    MOOD,
     NAMED,
     NOTHING,
     QUALITY,
@@ -125,7 +124,7 @@ def match_prompt(text: str, vocabulary: Vocabulary) -> Reading:
     for piece, sense in sorted(asked, key=lambda each: -each[1].likeness):
         for name in sense.things[:most]:
             found.setdefault(name, Match(piece, name, sense.likeness))
-    missed = [piece for piece, sense in read if (piece, sense) not in asked and sense.likeness != MOOD]
+    missed = [piece for piece, sense in read if (piece, sense) not in asked]
     meant = _find_meant(words, read, vocabulary)
     for match in meant:
         found.pop(match.name, None)
