@@ -146,9 +146,9 @@ class DreamHooks:
     it, float32 [channel, sample]."""
     fill: FillChunks | None = None
     """Renders all chunks that the store lacks, elsewhere; None: they are rendered one by one."""
-    cues: Callable[[float, float], PictureCues] | None = None
-    """What the film's picture shows from one second to another, see `PictureCues`; it may have to wait.
-    None: there is no picture."""
+    cues: Callable[[float, float], PictureCues | None] | None = None
+    """What the film's picture shows from one second to another, see `PictureCues`; it may have to wait, and
+    gives None where the picture does not matter yet. None: there is no picture."""
 
 
 NO_HOOKS = DreamHooks()

@@ -178,13 +178,18 @@ def find_cues(context: ChunkContext, chunk: Chunk) -> PictureCues | None:
 def find_shown(context: ChunkContext, chunk: Chunk, cues: PictureCues | None) -> np.ndarray | None:
     """How surely cues show each class where a chunk is heard, by as much as that matters, 0..1.
 
-    float32 [hop, class]; None: there are no cues, or the dream does not go by classes.
+    float32 [hop, class], zeros without cues; None: there is no picture that matters, or the dream does not
+    go by classes.
     """
-    if cues is None or not context.frontend.goes_by_classes or context.frontend.network.card.head is None:
+    hops, card = np.arange(chunk.low, chunk.high), context.frontend.network.card
+    amounts = coupling_amounts(context, hops)[:, None].astype(np.float32)
+    if context.hooks.cues is None or not amounts.any():
         return None
-    hops = np.arange(chunk.low, chunk.high)
-    shares = cues.class_shares(context.frontend.network.card, np.asarray(context.hop_seconds(hops)))
-    return shares * coupling_amounts(context, hops)[:, None].astype(np.float32)
+    if not context.frontend.goes_by_classes or card.head is None:
+        return None
+    if cues is None:
+        return np.zeros((len(hops), len(card.primary_names())), np.float32)
+    return cues.class_shares(card, np.asarray(context.hop_seconds(hops))) * amounts
 
 
 def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
@@ -67,12 +68,16 @@ def prepare_video(
     couples = not with_modulated_schedule(job.recipe, schedules.audio).schedule.curve("seen_to_heard").is_zero
     pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
     if pipeline is not None:
-        with stopwatch.time("hints"):
-            pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
-        with stopwatch.time("heard"):
-            dreamed = None if job.order.sound_style is not None else audio_network
-            heard = _hear_once(film, job, store, schedules, pipeline, dreamed, sink, is_stopped)
-            pipeline = replace(pipeline, heard=heard)
+        dreamed = None if job.order.sound_style is not None else audio_network
+        # To look and to listen keep a processor busy each: neither network fills two.
+        with ThreadPoolExecutor(1) as listener:
+            hearing = listener.submit(
+                _hear_once, film, job, store, schedules, pipeline, dreamed, sink, is_stopped
+            )
+            with stopwatch.time("hints"):
+                hints = _hint_once(film, store, scan, pipeline, is_stopped)
+            with stopwatch.time("heard"):
+                pipeline = replace(pipeline, hints=hints, heard=hearing.result())
     motif_network = None
     if couples and audio_network is not None:
         networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]

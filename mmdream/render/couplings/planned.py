@@ -20,7 +20,8 @@ def choose_planned_grains(
     """The grains of a track's dream, in order of time; `Interrupted` is raised when `is_stopped` says so."""
     from mmdream.audio.dream import plan_chunks, plan_grains  # This brings TensorFlow in.
 
-    hooks, planned = DreamHooks(should_stop=is_stopped), list[PlannedGrain]()
+    # As if there were a picture that shows nothing: a step along what it shows is traced once for both.
+    hooks, planned = DreamHooks(should_stop=is_stopped, cues=lambda *_: None), list[PlannedGrain]()
     with (
         tempfile.TemporaryDirectory(prefix="mmdream-") as folder,
         open_context(audio, network, recipe, Path(folder), hooks) as context,
