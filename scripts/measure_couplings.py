@@ -97,6 +97,8 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--plot", type=Path)
     chosen = options.parse_args()
+    if chosen.seeds < 2:
+        options.error("--seeds: give 2 or more: what seeds alone do is told from two halves of them")
     network = load_network(load_card("dreamnet"))
     names = list(hinted_terms(network.card))
     coupled = [names.index(name) for name in find_couplings(network.card, load_card("melnet"))["dog bark"]]
