@@ -210,7 +210,7 @@ def _describe_job(
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
     from mmdream.media.tracks import find_sound_track, resolve_tracks
-    from mmdream.networks.prompts import resolve_prompts
+    from mmdream.prompts.resolve import resolve_prompts
 
     path = Path(source)
     beside = {name: options.pop(name) for name in field_types(ExtraOutputs) if name in options}
@@ -284,7 +284,7 @@ def dream_image(
     Returns:
         The dream, of the shape and dtype of `picture`.
     """
-    from mmdream.networks.prompts import resolve_prompts
+    from mmdream.prompts.resolve import resolve_prompts
     from mmdream.render.image import render_image
 
     if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape) < 1:
@@ -322,7 +322,7 @@ def dream_audio(
     from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
     from mmdream.audio.dream import dream_source
     from mmdream.audio.source import ArraySource
-    from mmdream.networks.prompts import resolve_prompts
+    from mmdream.prompts.resolve import resolve_prompts
     from mmdream.render.atoms import load_atoms
     from mmdream.render.models import load_audio_network, load_guide_sound
 

@@ -20,8 +20,8 @@ from mmdream import Recipe, Schedule
 from mmdream.core.events import EventSink
 from mmdream.image.spectrum import make_noise_image
 from mmdream.networks.network import load_network
-from mmdream.networks.prompts import resolve_prompts
 from mmdream.networks.registry import load_card
+from mmdream.prompts.resolve import resolve_prompts
 from mmdream.render.image import render_image
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.targets import Targets, parse_target

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.networks.card import MODELS_FOLDER
-from mmdream.networks.words import CLASSES, KINDS, NO_KIND, load_words, uninflect
+from mmdream.prompts.words import CLASSES, KINDS, NO_KIND, load_words, uninflect
 
 NOUN, VERB = "1", "2"
 """Parts of speech, as the keys of senses tell them."""

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from mmdream.networks.card import MODELS_FOLDER
-from mmdream.networks.words import TABLE, split_words, uninflect
+from mmdream.prompts.words import TABLE, split_words, uninflect
 
 WORDS, DIMENSION = 30_000, 40
 LEVELS, VERB_LEVELS, NOUN_LEVEL = (10, 20, 35, 40, 50), (10, 20), 50
@@ -148,7 +148,7 @@ class Fit:
         return loss + NEIGHBOUR_WEIGHT * torch.square(vectors @ vectors.T - related).mean()
 
     def pack(self) -> dict[str, np.ndarray]:
-        """The table's arrays, see `mmdream.networks.words.load_words`."""
+        """The table's arrays, see `mmdream.prompts.words.load_words`."""
         vectors = self.vectors.detach().numpy()
         lengths = np.linalg.norm(vectors, axis=1)
         said = lengths * self._torch.nn.functional.softplus(self.logits).detach().numpy()

@@ -27,7 +27,7 @@ ORDER = (
     {"core"},
     {"settings"},
     {"media", "networks"},
-    {"ascent"},
+    {"ascent", "prompts"},
     {"image", "audio"},
     {"analysis"},
     {"render"},

@@ -101,8 +101,8 @@ def nets(
 
 def _find(name: str | None, words: str) -> Iterator[str]:
     """What of a network is nearest to some words, with its likeness."""
-    from mmdream.networks.reading import rank_dreams
     from mmdream.networks.registry import load_card
+    from mmdream.prompts.reading import rank_dreams
 
     if name is None:
         raise UserError(f'--find looks in one network; name it: mmdream nets dreamnet --find "{words}"')

@@ -182,7 +182,7 @@ def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natura
     recipe = replace(recipe, passes=passes, sound_wishes=targets)
     if not recipe.schedule.prompt:
         return recipe
-    from mmdream.networks.prompts import resolve_prompts  # Likewise.
+    from mmdream.prompts.resolve import resolve_prompts  # Likewise.
 
     return resolve_prompts(
         recipe, partial(typer.echo, err=True), picture=medium != "audio", sound=medium != "image"

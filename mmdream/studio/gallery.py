@@ -11,8 +11,8 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.files import hash_file, user_cache_folder
 from mmdream.media.image import write_image
 from mmdream.networks.card import MODELS_FOLDER
-from mmdream.networks.reading import rank_dreams
 from mmdream.networks.registry import card_path, list_networks, load_card
+from mmdream.prompts.reading import rank_dreams
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, parse_target

@@ -14,8 +14,8 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.lexicon import list_anything, list_breaks, list_nothing, list_words
-from mmdream.networks.vocabulary import (
+from mmdream.prompts.lexicon import list_anything, list_breaks, list_nothing, list_words
+from mmdream.prompts.vocabulary import (
     LONGEST,
     NAMED,
     NOTHING,
@@ -25,7 +25,7 @@ from mmdream.networks.vocabulary import (
     Vocabulary,
     load_vocabulary,
 )
-from mmdream.networks.words import load_kinds, load_words, singularize, split_words
+from mmdream.prompts.words import load_kinds, load_words, singularize, split_words
 
 MAX_WORDS = 60
 """Of a prompt."""

@@ -10,8 +10,8 @@ from itertools import groupby
 import numpy as np
 
 from mmdream.core.errors import UserError
-from mmdream.networks.reading import MOST_NEAREST, Match, Reading, match_prompt, quote_prompt
-from mmdream.networks.vocabulary import load_vocabulary
+from mmdream.prompts.reading import MOST_NEAREST, Match, Reading, match_prompt, quote_prompt
+from mmdream.prompts.vocabulary import load_vocabulary
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import MotifCurve
 from mmdream.settings.targets import Term, split_weight

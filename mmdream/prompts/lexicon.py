@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from mmdream.core.errors import UserError
-from mmdream.networks.words import FOLDER, split_words
+from mmdream.prompts.words import FOLDER, split_words
 
 LEXICON, DESCRIPTIONS = FOLDER / "lexicon.toml", FOLDER / "descriptions.toml"
 T = TypeVar("T")

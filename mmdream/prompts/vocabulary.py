@@ -10,7 +10,8 @@ from itertools import product
 import numpy as np
 
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.lexicon import (
+from mmdream.networks.registry import load_card
+from mmdream.prompts.lexicon import (
     Phrase,
     list_phrases,
     load_descriptions,
@@ -18,8 +19,7 @@ from mmdream.networks.lexicon import (
     split_commas,
     to_phrase,
 )
-from mmdream.networks.registry import load_card
-from mmdream.networks.words import load_definitions, load_kinds, load_words, singularize, split_words
+from mmdream.prompts.words import load_definitions, load_kinds, load_words, singularize, split_words
 
 NAMED = 1.0
 """Likeness of a thing to its own name."""

@@ -11,12 +11,12 @@ import pytest
 from mmdream import Recipe, Schedule, dream_image
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.networks.lexicon import list_phrases, load_descriptions, load_lexicon
-from mmdream.networks.prompts import resolve_prompts, spread_slots
-from mmdream.networks.reading import match_prompt, rank_dreams
 from mmdream.networks.registry import load_card
-from mmdream.networks.vocabulary import load_vocabulary, name_dreams
-from mmdream.networks.words import load_kinds, load_words, split_words, uninflect
+from mmdream.prompts.lexicon import list_phrases, load_descriptions, load_lexicon
+from mmdream.prompts.reading import match_prompt, rank_dreams
+from mmdream.prompts.resolve import resolve_prompts, spread_slots
+from mmdream.prompts.vocabulary import load_vocabulary, name_dreams
+from mmdream.prompts.words import load_kinds, load_words, split_words, uninflect
 from mmdream.settings.files import read_schedule
 from tests.command import mmdream
 
