@@ -42,6 +42,8 @@ MIN_SHARE = 0.01
 """Of the picture, that a motif must have to be one of its motifs."""
 HINT_GAIN = 7.0
 """What the energy of a motif's channels counts more where it is all that is hinted at."""
+HEARD_GAIN = 32.0
+"""Likewise where its sound is sure, and the setting is 1."""
 MAX_COVER = 0.15
 """Share of the picture from which on a motif's gain falls with it: what is hinted at everywhere would be all
 that is dreamed."""

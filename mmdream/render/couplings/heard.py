@@ -21,7 +21,7 @@ from mmdream.audio.source import AudioSource, FileSource
 from mmdream.core.errors import Interrupted
 from mmdream.core.memory import LruCache
 from mmdream.image.gradient import NO_GAINS, ChannelGains
-from mmdream.image.hints import Hints, hint_gains, hinted_terms
+from mmdream.image.hints import HEARD_GAIN, Hints, hint_gains, hinted_terms
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import Excerpt
@@ -56,11 +56,12 @@ PLANNED_SHARE = 0.5
 """Of a planned grain where nothing is heard: it was half heard, and the picture may yet keep it out."""
 MAX_PAUSE = 1.0
 """Seconds between two windows that name a class, up to which it is told as one sound."""
-GAIN, GAIN_CHANNELS = 32.0, 3
-"""By how much more the energy of a motif's channels counts where its sound is sure and the setting is 1, and
-of so many channels: of more each counts less, or a motif of twelve would outshine those of three.
+GAIN_CHANNELS = 3
+"""Channels of a motif whose energy counts `HEARD_GAIN` more: of more each counts less, or a motif of twelve
+would outshine those of three.
 
-It goes with the square of both: what is half heard is hinted at, what is sure cannot be missed.
+It goes with the square of how sure a sound is and of the setting: what is half heard is hinted at, what is
+sure cannot be missed.
 """
 MOST_DREAMED = 2.0
 """Spreads over the usual (`Hint.dreamed`) at which dreams show what they show most, dogs: of what they show
@@ -166,7 +167,7 @@ class HeardSounds:
                 level**2 * weigh_motif(network.card.hints[motif], able[motif]) for motif, level in shown
             ]
             hints = Hints(tuple(motif for motif, _ in shown), np.array([[shares]], np.float32))
-            return hint_gains(network, hints, size, GAIN, 1.0)
+            return hint_gains(network, hints, size, HEARD_GAIN, 1.0)
 
         gains: ChannelGains = self._known.get((network, shown, size), make)
         return gains

@@ -20,11 +20,11 @@ from mmdream.image.gradient import (
     measure_channel_energies,
 )
 from mmdream.image.habituation import drift_gains, fatigue_gains
+from mmdream.image.hints import HEARD_GAIN
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction
 from mmdream.image.spectrum import temper_gradient
 from mmdream.networks.network import Network
-from mmdream.render.couplings.heard import GAIN as HEARD_GAIN
 from mmdream.render.models import read_guide
 from mmdream.render.passes.renderer import AscentRequest, CarriedFrames, PassRenderer, Watch
 from mmdream.settings.passes import Pass
