@@ -33,7 +33,7 @@ SAMPLE_BYTES = 1 << 20
 MIDDLE_SAMPLES = 14
 DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-JOB_FORMAT = 22
+JOB_FORMAT = 23
 """Of job.json; another one is another job."""
 LIBRARIES = (
     *("av", "imageio-ffmpeg", "keras", "librosa", "numpy", "opencv-python-headless", "pyloudnorm"),
