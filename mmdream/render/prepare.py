@@ -69,15 +69,18 @@ def prepare_video(
     pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
     if pipeline is not None:
         dreamed = None if job.order.sound_style is not None else audio_network
+        loaded = pipeline
+
+        def hear() -> HeardSounds | None:
+            with stopwatch.time("heard"):
+                return _hear_once(film, job, store, schedules, loaded, dreamed, sink, is_stopped)
+
         # To look and to listen keep a processor busy each: neither network fills two.
         with ThreadPoolExecutor(1) as listener:
-            hearing = listener.submit(
-                _hear_once, film, job, store, schedules, pipeline, dreamed, sink, is_stopped
-            )
+            hearing = listener.submit(hear)
             with stopwatch.time("hints"):
-                hints = _hint_once(film, store, scan, pipeline, is_stopped)
-            with stopwatch.time("heard"):
-                pipeline = replace(pipeline, hints=hints, heard=hearing.result())
+                hints = _hint_once(film, store, scan, loaded, is_stopped)
+            pipeline = replace(loaded, hints=hints, heard=hearing.result())
     motif_network = None
     if couples and audio_network is not None:
         networks = [] if pipeline is None else [bound.renderer.network for bound in pipeline.passes]
